@@ -1,0 +1,9 @@
+/** Mounts the shell. Everything else is loaded by the page that needs it. */
+import { mount } from "svelte";
+import "./tokens.css";
+import App from "./App.svelte";
+
+const target = document.getElementById("app");
+if (target === null) throw new Error("index.html has no element #app");
+
+export default mount(App, { target });
