@@ -20,3 +20,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     for name in ("PENSTOCK_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests go last: playwright's sync API blocks asyncio tests that come after it."""
+    items.sort(key=lambda item: "chromium" in getattr(item, "fixturenames", ()))
