@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import time
@@ -158,7 +159,7 @@ class SystemDisk:
 
     def list(self, folder: Path) -> list[str]:
         """Sorted names; empty when there is no folder."""
-        return sorted(os.listdir(folder)) if folder.is_dir() else []
+        return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
 
     def size(self, path: Path) -> int:
         """Bytes of the file."""
@@ -206,8 +207,6 @@ def _sync_data(file: int) -> None:
     if hasattr(os, "fdatasync"):
         os.fdatasync(file)
         return
-    import fcntl
-
     fcntl.fcntl(file, fcntl.F_FULLFSYNC)  # type: ignore[attr-defined,unused-ignore]
 
 

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES_MAX = 4 * 1024 * 1024
 
-Samples: TypeAlias = (
-    "npt.NDArray[np.int16] | npt.NDArray[np.int32] | npt.NDArray[np.float32]"
-)
+Samples: TypeAlias = "npt.NDArray[np.int16] | npt.NDArray[np.int32] | npt.NDArray[np.float32]"
 SAMPLE_TYPES = (np.dtype("<i2"), np.dtype("<i4"), np.dtype("<f4"))
 
 

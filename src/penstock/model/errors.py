@@ -106,7 +106,9 @@ ERROR_TABLE: dict[str, ErrorEntry] = {
     "not_writable": ErrorEntry(
         409, "The point is read-only.", "Release it for writing in its connector's point list."
     ),
-    "out_of_range": ErrorEntry(422, "The value is outside the allowed range.", "Enter {low} to {high}."),
+    "out_of_range": ErrorEntry(
+        422, "The value is outside the allowed range.", "Enter {low} to {high}."
+    ),
     "wrong_kind": ErrorEntry(422, "The value does not fit the point.", "Enter a {kind} value."),
     "wrong_state": ErrorEntry(
         409, "The command is in another state.", "Reload it; a sent command is never sent again."

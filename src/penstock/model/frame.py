@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -68,10 +69,7 @@ class TextColumn:
     def to_list(self) -> list[str]:
         """Python strings, for the edges (JSON, CSV)."""
         data, offset = self.data.tobytes(), self.offset.tolist()
-        return [
-            data[begin:end].decode("utf-8", "replace")
-            for begin, end in zip(offset, offset[1:], strict=False)
-        ]
+        return [data[begin:end].decode("utf-8", "replace") for begin, end in pairwise(offset)]
 
     def take(self, index: npt.NDArray[np.intp]) -> TextColumn:
         """The rows of `index`, in its order."""
