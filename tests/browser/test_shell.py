@@ -65,12 +65,16 @@ def test_the_shell_renders_under_the_strict_policy(address: str, page, watch) ->
     assert [] == watch.foreign_requests
 
 
-def test_the_watch_notices_a_forbidden_style_and_a_foreign_request(address: str, page, watch) -> None:
+def test_the_watch_notices_a_forbidden_style_and_a_foreign_request(
+    address: str, page, watch
+) -> None:
     """Without this the two lists above could be empty because nobody looks."""
     watch.expect(".*")
     page.goto(address)
 
-    page.evaluate("document.body.innerHTML += '<img src=\"http://other.example/x\"><p style=\"top:0\">'")
+    page.evaluate(
+        'document.body.innerHTML += \'<img src="http://other.example/x"><p style="top:0">\''
+    )
     page.wait_for_timeout(50)
 
     assert 2 == len(watch.csp_violations)

@@ -13,7 +13,7 @@ from tree import PACKAGE, ROOT
 PLANTS = {
     "upwards": ("model/planted.py", "import penstock.world\n", "Imports point down"),
     "fakes": ("config/planted.py", "import penstock.testing\n", "does not import its fakes"),
-    "simulator": ("node/planted.py", "import penstock.simulator\n", "nothing imports the simulator"),
+    "simulator": ("node/planted.py", "import penstock.simulator\n", "nothing imports the simul"),
     "client": ("client/planted.py", "import penstock.plugin\n", "The client imports"),
     "leaf": ("connectors/planted.py", "import penstock.world\n", "A connector imports plugin"),
     "two leaves": ("connectors/planted.py", "import penstock.connectors.other\n", "A connector"),

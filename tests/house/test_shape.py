@@ -110,7 +110,8 @@ def unbounded_queues(tree: ast.Module) -> Iterator[int]:
 def prints(tree: ast.Module) -> Iterator[int]:
     """Lines that print: only the CLI talks to a person through standard output."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+        function = node.func if isinstance(node, ast.Call) else None
+        if isinstance(function, ast.Name) and function.id == "print":
             yield node.lineno
 
 
