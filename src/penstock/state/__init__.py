@@ -1,0 +1,10 @@
+"""Relational state of a node: one database, one writer, many short readers.
+
+Samples never come here; users, sessions, registry, audit and the projections of
+the log do. Each capability brings its own tables, this package brings the door.
+"""
+
+from penstock.state.database import DEFAULT_TENANT, State
+from penstock.state.revision import head_revision, needs_migration
+
+__all__ = ["DEFAULT_TENANT", "State", "head_revision", "needs_migration"]
