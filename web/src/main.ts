@@ -1,6 +1,7 @@
-/** Mounts the shell. Everything else is loaded by the page that needs it. */
+/** Mounts the app. Everything but the shell is loaded by the page that needs it. */
 import { mount } from "svelte";
 import "./tokens.css";
+import "./shell.css";
 import App from "./App.svelte";
 
 const target = document.getElementById("app");
