@@ -63,5 +63,5 @@ def test_a_planted_violation_is_caught(copy: Path, name: str) -> None:
     done = lint(copy)
 
     assert 0 != done.returncode
-    broken = [line for line in done.stdout.splitlines() if line.rstrip().endswith("BROKEN")]
+    broken = [line for line in done.stdout.splitlines() if " BROKEN" in line]
     assert any(contract in line for line in broken), done.stdout
