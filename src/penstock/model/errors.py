@@ -132,6 +132,24 @@ ERROR_TABLE: dict[str, ErrorEntry] = {
     "connector_away": ErrorEntry(
         503, "The connector's process does not run.", "See the System page; it restarts by itself."
     ),
+    "damaged_record": ErrorEntry(
+        403,
+        "A stored security record was changed from outside.",
+        "Restore the state database from a backup; `penstock doctor` names the record.",
+    ),
+    "name_taken": ErrorEntry(409, "There is a user of this name.", "Choose another name."),
+    "last_administrator": ErrorEntry(
+        409,
+        "This is the last administrator.",
+        "Make somebody else administrator first.",
+    ),
+    "too_slow": ErrorEntry(
+        503, "The answer took too long.", "Ask for less at once, or try again in a moment."
+    ),
+    "bad_request": ErrorEntry(400, "The request is not understood.", "See `detail`."),
+    "method_not_allowed": ErrorEntry(
+        405, "This address does not know the method.", "See `/api/v1/openapi.json`."
+    ),
     "internal": ErrorEntry(
         500, "Something went wrong inside Penstock.", "See the log; report it with the request id."
     ),

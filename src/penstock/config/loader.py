@@ -1,0 +1,228 @@
+"""Reads the plant folder; every problem of every file comes back at once."""
+
+from __future__ import annotations
+
+import tomllib
+import unicodedata
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from penstock.config.plant import (
+    AssetEntry,
+    ConnectorEntry,
+    Plant,
+    PointEntry,
+    RuleEntry,
+    path_problem,
+)
+from penstock.config.point_list import read_points
+from penstock.config.settings import problems_of
+from penstock.model import ConfigProblem
+from penstock.model.asset import LEVELS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FOLDER = "plant"
+FILE_BYTES_MAX = 64 * 1024 * 1024
+
+
+class _AssetTable(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str
+    level: str = "work_unit"
+    type: str | None = None
+    description: str = ""
+    simulated: bool = False
+
+
+class _ConnectorTable(BaseModel):
+    """The host's own keys of a connector file; all other keys are the plugin's."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    plugin: str = Field(description="Protocol, for example modbus.")
+    enabled: bool = True
+    simulated: bool = Field(default=False, description="Data of this connector is not real.")
+
+
+@dataclass(slots=True)
+class _Reading:
+    root: Path
+    problems: list[ConfigProblem] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+
+
+def load_plant(home: Path) -> Plant:
+    """Everything under `home`/plant; a missing folder is an empty plant."""
+    reading = _Reading(home / FOLDER)
+    assets = _assets(reading)
+    connectors = tuple(
+        entry
+        for path in _files(reading, "connectors", ".toml")
+        if (entry := _connector(reading, path)) is not None
+    )
+    points = tuple(
+        point for path in _files(reading, "points", ".csv") for point in _points(reading, path)
+    )
+    rules = tuple(
+        rule for path in _files(reading, "rules", ".toml") for rule in _rules(reading, path)
+    )
+    plant = Plant(assets, connectors, points, rules, (), tuple(reading.files))
+    problems = [*reading.problems, *_cross_check(plant)]
+    return Plant(assets, connectors, points, rules, tuple(problems), tuple(reading.files))
+
+
+def _files(reading: _Reading, folder: str, suffix: str) -> list[Path]:
+    path = reading.root / folder
+    return sorted(path.glob(f"*{suffix}")) if path.is_dir() else []
+
+
+def _place(reading: _Reading, path: Path) -> str:
+    return f"{FOLDER}/{path.relative_to(reading.root).as_posix()}"
+
+
+def _bytes(reading: _Reading, path: Path) -> bytes | None:
+    place = _place(reading, path)
+    reading.files.append(place)
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= FILE_BYTES_MAX else None
+    except OSError as error:
+        reading.problems.append(ConfigProblem(place, f"cannot be read: {error}"))
+        return None
+    if data is None:
+        reading.problems.append(
+            ConfigProblem(place, f"has {size} bytes; at most {FILE_BYTES_MAX} are read")
+        )
+    return data
+
+
+def _toml(reading: _Reading, path: Path) -> dict[str, object] | None:
+    data = _bytes(reading, path)
+    if data is None:
+        return None
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        reading.problems.append(ConfigProblem(_place(reading, path), str(error)))
+        return None
+
+
+def _tables(
+    reading: _Reading, path: Path, document: Mapping[str, object], key: str
+) -> list[dict[str, object]]:
+    place = _place(reading, path)
+    reading.problems += [
+        ConfigProblem(f"{place}: {other}", f"unknown key; the file holds [[{key}]] tables")
+        for other in document
+        if other != key
+    ]
+    tables = document.get(key, [])
+    if not isinstance(tables, list) or not all(isinstance(item, dict) for item in tables):
+        reading.problems.append(ConfigProblem(place, f"{key} is not a list of [[{key}]] tables"))
+        return []
+    return tables
+
+
+def _assets(reading: _Reading) -> tuple[AssetEntry, ...]:
+    path = reading.root / "assets.toml"
+    if not path.exists():
+        return ()
+    entries = []
+    for number, table in enumerate(
+        _tables(reading, path, _toml(reading, path) or {}, "assets"), start=1
+    ):
+        place = f"{_place(reading, path)}: assets[{number}]"
+        try:
+            parsed = _AssetTable.model_validate(table)
+        except ValidationError as error:
+            reading.problems += problems_of(error, place)
+            continue
+        name = unicodedata.normalize("NFC", parsed.path)
+        problem = path_problem(name)
+        if parsed.level not in LEVELS:
+            problem = f"level {parsed.level!r} is none of {', '.join(LEVELS)}"
+        if problem:
+            reading.problems.append(ConfigProblem(place, problem))
+            continue
+        entries.append(
+            AssetEntry(name, parsed.level, place, parsed.type, parsed.description, parsed.simulated)
+        )
+    return tuple(entries)
+
+
+def _connector(reading: _Reading, path: Path) -> ConnectorEntry | None:
+    document = _toml(reading, path)
+    if document is None:
+        return None
+    place = _place(reading, path)
+    try:
+        table = _ConnectorTable.model_validate(document)
+    except ValidationError as error:
+        reading.problems += problems_of(error, place)
+        return None
+    points = path.with_suffix(".csv")
+    return ConnectorEntry(
+        name=path.stem,
+        plugin=table.plugin,
+        place=place,
+        settings=table.model_extra or {},
+        points=tuple(_points(reading, points)) if points.exists() else (),
+        enabled=table.enabled,
+        simulated=table.simulated,
+    )
+
+
+def _points(reading: _Reading, path: Path) -> list[PointEntry]:
+    data = _bytes(reading, path)
+    if data is None:
+        return []
+    points, problems = read_points(data, _place(reading, path))
+    reading.problems += problems
+    return points
+
+
+def _rules(reading: _Reading, path: Path) -> list[RuleEntry]:
+    place = _place(reading, path)
+    tables = _tables(reading, path, _toml(reading, path) or {}, "rules")
+    return [
+        RuleEntry(f"{place}: rules[{number}]", table)
+        for number, table in enumerate(tables, start=1)
+    ]
+
+
+def _cross_check(plant: Plant) -> list[ConfigProblem]:
+    problems = []
+    paths: dict[str, str] = {}
+    ids: dict[object, str] = {}
+    for point in plant.all_points():
+        if point.path in paths:
+            problems.append(
+                ConfigProblem(point.place, f"{point.path!r} stands also at {paths[point.path]}")
+            )
+        if point.id is not None and point.id in ids:
+            problems.append(
+                ConfigProblem(
+                    point.place,
+                    f"id {point.id} stands also at {ids[point.id]}; leave it empty for a new point",
+                )
+            )
+        paths.setdefault(point.path, point.place)
+        ids.setdefault(point.id, point.place)
+    seen: dict[str, str] = {}
+    for asset in plant.assets:
+        if asset.path in seen:
+            problems.append(
+                ConfigProblem(asset.place, f"{asset.path!r} stands also at {seen[asset.path]}")
+            )
+        if asset.path in paths:
+            problems.append(
+                ConfigProblem(asset.place, f"{asset.path!r} is also a point ({paths[asset.path]})")
+            )
+        seen.setdefault(asset.path, asset.place)
+    return problems

@@ -1,0 +1,111 @@
+"""The plant folder as parsed: assets, connectors with their points, loose points, rules.
+
+A point stands where it is fed: in the CSV beside its connector. Columns that
+are not of the host go to the connector as text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from penstock.model import ConfigProblem, ValueKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PATH_MAX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class AssetEntry:
+    """One asset of assets.toml."""
+
+    path: str
+    level: str
+    place: str
+    type: str | None = None
+    description: str = ""
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PointEntry:
+    """One row of a point list; `id` is None until apply has written one."""
+
+    place: str
+    asset: str
+    name: str
+    kind: ValueKind
+    id: UUID | None = None
+    label: str = ""
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    normal_low: float | None = None
+    normal_high: float | None = None
+    command_low: float | None = None
+    command_high: float | None = None
+    decimals: int | None = None
+    description: str = ""
+    labels: Mapping[int, str] = field(default_factory=dict)
+    writable: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Path of the point: its asset's path and its name."""
+        return f"{self.asset}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorEntry:
+    """One file of plant/connectors with the points beside it; `settings` go to the plugin."""
+
+    name: str
+    plugin: str
+    place: str
+    settings: Mapping[str, object]
+    points: tuple[PointEntry, ...]
+    enabled: bool = True
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RuleEntry:
+    """One [[rules]] table as it stands in its file; the rules capability validates it."""
+
+    place: str
+    document: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """Everything under plant/, with the problems found while reading it."""
+
+    assets: tuple[AssetEntry, ...] = ()
+    connectors: tuple[ConnectorEntry, ...] = ()
+    points: tuple[PointEntry, ...] = ()
+    rules: tuple[RuleEntry, ...] = ()
+    problems: tuple[ConfigProblem, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def all_points(self) -> list[PointEntry]:
+        """Points of all connectors, then the loose ones."""
+        fed = [point for connector in self.connectors for point in connector.points]
+        return [*fed, *self.points]
+
+
+def path_problem(path: str) -> str | None:
+    """Why `path` cannot name an asset or a point, or None."""
+    if not path:
+        return "the path is empty"
+    if len(path) > PATH_MAX:
+        return f"the path has {len(path)} characters; at most {PATH_MAX} are allowed"
+    parts = path.split("/")
+    if any(part != part.strip() or part in ("", ".", "..") for part in parts):
+        return f"{path!r} has an empty part, a part . or .., or blanks at a part's end"
+    if any(ord(character) < 32 or ord(character) == 127 for character in path):
+        return f"{path!r} has a control character"
+    return None

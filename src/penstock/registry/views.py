@@ -1,0 +1,94 @@
+"""What assets and points look like in JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from penstock.model import Asset
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class AssetView(_View):
+    """One asset; `parent_id` is None at a root."""
+
+    id: str
+    path: str
+    name: str
+    parent_id: str | None
+    level: str
+    type: str | None
+    description: str
+    simulated: bool
+
+    @classmethod
+    def of(cls, asset: Asset, parent_id: str | None) -> AssetView:
+        """From the noun."""
+        return cls(
+            id=str(asset.id),
+            path=asset.path,
+            name=asset.name,
+            parent_id=parent_id,
+            level=asset.level,
+            type=asset.type,
+            description=asset.description,
+            simulated=asset.simulated,
+        )
+
+
+class AssetsView(_View):
+    """The tree at one revision."""
+
+    revision: int
+    assets: list[AssetView]
+
+
+class LimitView(_View):
+    """A limit rule of a point, for charts and faceplates."""
+
+    rule_id: str
+    name: str
+    side: str
+    level: float
+    priority: int
+
+
+class PointView(_View):
+    """Description of a point; units are UCUM codes with a label to show."""
+
+    id: str
+    path: str
+    asset_id: str
+    name: str
+    label: str
+    description: str
+    kind: str
+    unit: str
+    unit_label: str
+    low: float | None
+    high: float | None
+    decimals: int | None
+    normal_low: float | None
+    normal_high: float | None
+    writable: bool
+    command_low: float | None
+    command_high: float | None
+    labels: dict[str, str] | None
+    connector: str | None
+    device: str | None
+    period_ms: float | None
+    simulated: bool
+    limits: list[LimitView]
+
+
+class PointsView(_View):
+    """A page of points; `cursor` is None on the last."""
+
+    revision: int
+    points: list[PointView]
+    cursor: str | None
