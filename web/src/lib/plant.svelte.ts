@@ -15,6 +15,7 @@ class Plant {
   loaded = $state(false);
   #byId = new Map<string, Point>();
   #byAsset = new Map<string, Point[]>();
+  #assetById = new Map<string, Asset>();
   #running: Promise<void> | undefined;
 
   point(id: string): Point | undefined {
@@ -29,6 +30,11 @@ class Plant {
 
   asset(path: string): Asset | undefined {
     return this.assets.find((a) => a.path === path);
+  }
+
+  assetById(id: string): Asset | undefined {
+    void this.assets;
+    return this.#assetById.get(id);
   }
 
   /** The points of an asset and of everything below it. */
@@ -57,6 +63,7 @@ class Plant {
       if (list === undefined) this.#byAsset.set(p.asset_id, [p]);
       else list.push(p);
     }
+    this.#assetById = new Map(assets.assets.map((a) => [a.id, a]));
     this.assets = assets.assets;
     this.points = points;
     this.loaded = true;

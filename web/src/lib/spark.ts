@@ -47,7 +47,8 @@ export function sparkPath(data: SparkData, width: number, height: number): Spark
     end = [round(x(i)), round(y(v))];
     last = v;
   };
-  if (Number.isFinite(last) && data.gap[0] !== true) to(0, last);
+  const starts = Number.isFinite(data.min[0] ?? Number.NaN);
+  if (!starts && Number.isFinite(last) && data.gap[0] !== true) to(0, last);
   for (let i = 0; i < n; i++) {
     const a = data.min[i] ?? Number.NaN;
     const b = data.max[i] ?? Number.NaN;
@@ -63,8 +64,9 @@ export function sparkPath(data: SparkData, width: number, height: number): Spark
 }
 
 function range(data: SparkData): [number, number] {
-  let low = Number.isFinite(data.before) ? data.before : Number.POSITIVE_INFINITY;
-  let high = Number.isFinite(data.before) ? data.before : Number.NEGATIVE_INFINITY;
+  const used = Number.isFinite(data.before) && !Number.isFinite(data.min[0] ?? Number.NaN);
+  let low = used ? data.before : Number.POSITIVE_INFINITY;
+  let high = used ? data.before : Number.NEGATIVE_INFINITY;
   for (let i = 0; i < data.min.length; i++) {
     const a = data.min[i] ?? Number.NaN;
     const b = data.max[i] ?? Number.NaN;

@@ -28,8 +28,8 @@ export function upTime(seconds: number, language: Language): string {
   return days === 0 ? `${clock} h` : `${days} ${language === "de" ? "Tg" : "d"} ${clock}`;
 }
 
-/** A figure that may be a large count or a small time: three digits that matter. */
+/** A figure that may be a large count or a small time: two digits that matter. */
 export function figure(value: number, language: Language): string {
   const size = Math.abs(value);
-  return format(value, size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 || size === 0 ? 1 : 2, language);
+  return format(value, size >= 10 || size === 0 ? 0 : size >= 1 ? 1 : 2, language);
 }
