@@ -32,8 +32,21 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+KERNEL = '''"""A kernel that exists only in this test."""
+
+import cython
+
+
+def add(left: cython.int, right: cython.int) -> cython.int:
+    """Sum."""
+    return left + right
+'''
+
+
 @pytest.fixture(scope="module")
 def packages(clone: Path) -> Path:
+    """Wheel and sdist of the clone, with one more kernel in it."""
+    (clone / "src" / "penstock" / "model" / "planted_kernel.py").write_text(KERNEL, "utf-8")
     call(sys.executable, "-m", "hatchling", "build", "-d", "packages", cwd=clone)
     return clone / "packages"
 
@@ -59,6 +72,20 @@ def test_the_wheel_carries_the_web_app_and_its_licences(packages: Path) -> None:
         assert f"penstock/server/static/{name}" in names
     assert "penstock/py.typed" in names
     assert [] == [name for name in names if "node_modules" in name or name.endswith(".c")]
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed: apt-get install gcc")
+def test_only_the_wheel_carries_compiled_kernels(packages: Path) -> None:
+    def compiled(names: list[str]) -> list[str]:
+        return [name for name in names if name.endswith(".so") or "kernels.json" in name]
+
+    wheel = zipfile.ZipFile(only(packages, "*.whl")).namelist()
+    with tarfile.open(only(packages, "*.tar.gz")) as archive:
+        sdist = archive.getnames()
+
+    assert [] != [name for name in compiled(wheel) if "planted_kernel" in name]
+    assert "penstock/kernels.json" in wheel
+    assert [] == compiled(sdist)
 
 
 def test_the_sdist_needs_no_node(packages: Path, tmp_path: Path) -> None:
