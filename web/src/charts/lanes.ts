@@ -20,7 +20,8 @@ export type Range = [low: number, high: number];
 
 /**
  * The range of a value axis. Lines may start above zero. A limit is taken in as long as the data
- * still fill a fifth of the height; further away it would only flatten the curve.
+ * still fill a fifth of the height (a tenth for the next limit above and below, which say how the
+ * value stands); further away it would only flatten the curve.
  */
 export function valueRange(data: Range | null, levels: readonly number[], least: number): Range {
   if (data === null) {
@@ -37,10 +38,11 @@ export function valueRange(data: Range | null, levels: readonly number[], least:
     low = middle - own / 2;
     high = middle + own / 2;
   }
+  const nearest = [Math.max(...levels.filter((l) => l <= middle)), Math.min(...levels.filter((l) => l > middle))];
   for (const level of [...levels].sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle))) {
     const l = Math.min(low, level);
     const h = Math.max(high, level);
-    if (own / (h - l) >= 0.2) {
+    if (own / (h - l) >= (nearest.includes(level) ? 0.1 : 0.2)) {
       low = l;
       high = h;
     }
@@ -76,7 +78,7 @@ export function valueTicks(low: number, high: number, most: number): number[] {
 
 /** Decimals that tell neighbouring ticks apart. */
 export function tickDecimals(ticks: readonly number[]): number {
-  if (ticks.length < 2) return 1;
+  if (ticks.length < 2) return (String(ticks[0] ?? 0).split(".")[1] ?? "").length;
   const step = Math.abs((ticks[1] as number) - (ticks[0] as number));
   return Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
 }

@@ -1,0 +1,39 @@
+/** Alarms as marks on a chart. Pure. */
+import type { Alarm, AlarmEvent, Priority } from "../lib/types.ts";
+import { nsToMs } from "../lib/time.ts";
+
+export interface ChartMark {
+  id: string;
+  alarmId: string;
+  pointId: string;
+  timeMs: number;
+  priority: Priority;
+  name: string;
+}
+
+export function marksOf(alarms: readonly Alarm[]): ChartMark[] {
+  return alarms.flatMap((a) =>
+    a.point_id === null ? [] : [{ id: a.id, alarmId: a.id, pointId: a.point_id, timeMs: nsToMs(a.raised_ns), priority: a.priority, name: a.name }],
+  );
+}
+
+/** Raises out of the journal. An event that does not say what it is about is left out. */
+export function marksOfJournal(events: readonly AlarmEvent[]): ChartMark[] {
+  return events.flatMap((e) => {
+    const { alarm_id, point_id, priority, name } = e.data;
+    if (!/rais/.test(e.type) || typeof point_id !== "string") return [];
+    const p = Number(priority);
+    if (p !== 1 && p !== 2 && p !== 3 && p !== 4) return [];
+    return [{ id: `e${e.id}`, alarmId: String(alarm_id ?? ""), pointId: point_id, timeMs: nsToMs(e.time_ns), priority: p, name: String(name ?? "") }];
+  });
+}
+
+/** Both sources in one list: the same raise is drawn once. */
+export function mergeMarks(...lists: readonly (readonly ChartMark[])[]): ChartMark[] {
+  const seen = new Map<string, ChartMark>();
+  for (const mark of lists.flat()) {
+    const key = `${mark.pointId}|${mark.priority}|${Math.round(mark.timeMs / 1000)}`;
+    if (!seen.has(key)) seen.set(key, mark);
+  }
+  return [...seen.values()].sort((a, b) => a.timeMs - b.timeMs);
+}
