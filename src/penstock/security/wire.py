@@ -8,9 +8,7 @@ with the web app.
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-
-from penstock.model.event import Json
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 Language = Literal["en", "de"]
 
@@ -150,8 +148,8 @@ class AuditEntry(BaseModel):
     principal: str
     action: str
     object: str
-    old: Json
-    new: Json
+    old: JsonValue
+    new: JsonValue
     outcome: str
 
 
