@@ -1,0 +1,163 @@
+"""Recovery: what the files hold after whatever happened, read before anything is written.
+
+Only the newest files are read, back to the first whose head (dictionary and
+checkpoint) is whole; older ones are verified when they are read. The watermark page
+is a witness: what it calls durable and the files lack is a loss, not a torn tail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from penstock.codec.dictionary import DictionaryEntry, Interval
+from penstock.codec.interval_set import IntervalSet
+from penstock.codec.log_file import FILE_HEADER_BYTES, Watermark
+from penstock.codec.record import RecordKind
+from penstock.log.damage import keep_bytes
+from penstock.log.files import SEQUENCE_END, Found, Hole, LogFile, end_of, log_files, scan
+from penstock.log.record import decode_payload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penstock.world import Disk
+
+CHECKPOINT_INTERVALS_MAX = 100_000
+
+
+@dataclass(slots=True)
+class Recovered:
+    """State of the log as its files tell it; `last` is the newest sequence, 0 for none."""
+
+    files: list[LogFile]
+    sizes: dict[LogFile, int]
+    incarnation: int = 0
+    last: int = 0
+    receive_ns: int = 0
+    received: IntervalSet = field(default_factory=IntervalSet)
+    dictionary: dict[int, DictionaryEntry] = field(default_factory=dict)
+    holes: list[tuple[LogFile, Hole]] = field(default_factory=list)
+    torn_bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Scanned:
+    """One file: what it adds to the state, in order."""
+
+    file: LogFile
+    changes: list[Interval | DictionaryEntry] = field(default_factory=list)
+    holes: list[Hole] = field(default_factory=list)
+    has_head: bool = False
+    records: int = 0
+    last: int = 0
+    receive_ns: int = 0
+    end: int = 0
+    size: int = 0
+
+
+def recover(folder: Path, disk: Disk, mark: Watermark | None) -> Recovered:
+    """Read, cut the torn tail, and make durable what is there, so that readers may see it."""
+    files = log_files(disk.list(folder))
+    state = Recovered(files, {file: disk.size(folder / file.name) for file in files})
+    state.incarnation = max((file.incarnation for file in files), default=0)
+    scanned = _scan_newest(folder, disk, files)
+    for item in scanned:
+        _apply(state, item)
+    _cut_tail(folder, disk, state, scanned, mark)
+    _compare_with_mark(state, mark)
+    return state
+
+
+def _scan_newest(folder: Path, disk: Disk, files: list[LogFile]) -> list[_Scanned]:
+    scanned: list[_Scanned] = []
+    for index in reversed(range(len(files))):
+        data = disk.read(folder / files[index].name)
+        scanned.insert(0, _scan_file(files[index], data, end_of(files, index)))
+        if scanned[0].has_head:
+            break
+    return scanned
+
+
+def _scan_file(file: LogFile, data: bytes, end: int) -> _Scanned:
+    result = _Scanned(file, last=file.first - 1, size=len(data))
+    result.end = min(FILE_HEADER_BYTES, len(data))
+    for item in scan(data, FILE_HEADER_BYTES, file.first, end):
+        if isinstance(item, Hole):
+            result.holes.append(item)
+            continue
+        result.records += 1
+        result.last, result.receive_ns = item.header.sequence, item.header.receive_ns
+        result.end = item.end
+        _note(result, item)
+    return result
+
+
+def _note(result: _Scanned, item: Found) -> None:
+    header = item.header
+    if header.kind == RecordKind.BATCH:
+        number = header.origin_sequence
+        result.changes.append(Interval(header.origin, number, number))
+    elif header.kind in (RecordKind.DICTIONARY, RecordKind.CHECKPOINT):
+        entries = decode_payload(header, item.payload)
+        assert isinstance(entries, list)
+        result.changes.extend(entries)
+        is_short = len(entries) < CHECKPOINT_INTERVALS_MAX
+        if header.kind == RecordKind.CHECKPOINT and is_short and not result.holes:
+            result.has_head = True
+
+
+def _apply(state: Recovered, item: _Scanned) -> None:
+    for change in item.changes:
+        if isinstance(change, Interval):
+            state.received.add(change.origin, change.first, change.last)
+        else:
+            state.dictionary[change.handle] = change
+    state.last = max(state.last, item.last)
+    state.receive_ns = max(state.receive_ns, item.receive_ns)
+    state.holes += [(item.file, hole) for hole in item.holes if hole.last >= hole.first]
+
+
+def _cut_tail(
+    folder: Path, disk: Disk, state: Recovered, scanned: list[_Scanned], mark: Watermark | None
+) -> None:
+    """Cut behind the last good record; files without any are left-overs of a start."""
+    for item in reversed(scanned):
+        is_newest = end_of(state.files, state.files.index(item.file)) == SEQUENCE_END
+        is_empty = item.records == 0 and not _has_missing(item)
+        if not is_newest and not is_empty:
+            return
+        state.torn_bytes += item.size - (0 if is_empty else item.end)
+        if mark is not None and mark.sequence > item.last and item.size > item.end:
+            data = disk.read(folder / item.file.name, item.end)
+            keep_bytes(folder, disk, f"{item.file.name}@{item.end:010d}.torn", data)
+        if is_empty:
+            disk.remove(folder / item.file.name)
+            state.files.remove(item.file)
+            del state.sizes[item.file]
+        else:
+            _cut(folder, disk, state, item)
+
+
+def _has_missing(item: _Scanned) -> bool:
+    return any(hole.last >= hole.first for hole in item.holes)
+
+
+def _cut(folder: Path, disk: Disk, state: Recovered, item: _Scanned) -> None:
+    """Cut even when nothing is torn: the cut syncs what a killed process had only written."""
+    file = disk.append_to(folder / item.file.name)
+    try:
+        file.truncate(item.end)
+    finally:
+        file.close()
+    state.sizes[item.file] = item.end
+
+
+def _compare_with_mark(state: Recovered, mark: Watermark | None) -> None:
+    if mark is None or mark.sequence <= state.last:
+        return
+    file = state.files[-1] if state.files else LogFile(max(1, state.incarnation), 1)
+    offset = state.sizes.get(file, 0)
+    state.holes.append((file, Hole(state.last + 1, mark.sequence, offset, 0)))
+    state.last = mark.sequence
+    state.incarnation = max(state.incarnation, mark.incarnation)

@@ -1,0 +1,288 @@
+"""LogWriter: one group, one append, one sync; and what follows when the disk says no.
+
+It is plain synchronous code without threads, so that a seeded simulation can cut
+the power between any two of its calls. After a failed sync the kernel may take
+unwritten pages for clean; the file is therefore left, cut to what was durable
+before, and the group is written again into a new file of a new incarnation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from penstock.codec.interval_set import IntervalSet
+from penstock.codec.log_file import LogFileHeader, encode_file_header
+from penstock.codec.record import RecordKind, encode_record
+from penstock.log.entry import Entry, Outcome
+from penstock.log.files import LogFile
+from penstock.log.head import head_entries
+from penstock.log.record import LogRecord
+from penstock.log.recovery import Recovered, recover
+from penstock.log.retention import ReaderHandle, deletable, drop_from
+from penstock.log.space import Space, is_full_error
+from penstock.log.watermark import WATERMARK_NAME, WatermarkPage, open_page
+from penstock.model import Batch, Refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penstock.codec.dictionary import DictionaryEntry
+    from penstock.codec.layout import Buffer
+    from penstock.log.config import LogSettings
+    from penstock.model import Origin
+    from penstock.world import AppendFile, Clock, Disk
+
+log = structlog.get_logger(__name__)
+_ATTEMPTS_MAX = 3
+_SMALL_RESERVE_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class _Open:
+    """The file that grows: `size` bytes of it are durable."""
+
+    name: LogFile
+    file: AppendFile
+    size: int = 0
+
+
+class LogWriter:
+    """Writes groups; every attribute is changed by the thread that calls `commit` alone."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        disk: Disk,
+        clock: Clock,
+        origin: Origin,
+        settings: LogSettings,
+        page: WatermarkPage,
+        recovered: Recovered,
+    ) -> None:
+        self._folder = folder
+        self._disk = disk
+        self._clock = clock
+        self._origin = origin
+        self._settings = settings
+        self._page = page
+        self._open: _Open | None = None
+        self._needs_incarnation = True
+        self._received = IntervalSet(recovered.received.intervals())
+        self._receive_ns = recovered.receive_ns
+        self.dictionary: dict[int, DictionaryEntry] = dict(recovered.dictionary)
+        self.space = Space(folder, disk, settings.ballast_bytes)
+        self.readers: list[ReaderHandle] = []
+        self.files: tuple[LogFile, ...] = tuple(recovered.files)
+        self.sizes = dict(recovered.sizes)
+        self.incarnation = recovered.incarnation
+        self.durable = recovered.last
+        self.syncs = self.write_errors = self.sync_ns = self.sync_ns_max = 0
+
+    @property
+    def log_bytes(self) -> int:
+        """Bytes of all log files."""
+        return sum(self.sizes.copy().values())
+
+    def commit(self, entries: list[Entry]) -> Outcome:
+        """Write a group durably; each entry is in `written` or in `refused` afterwards.
+
+        An empty group writes the head of a file if none is open.
+        """
+        outcome = Outcome()
+        self.space.check()
+        self._delete_files()
+        for _ in range(_ATTEMPTS_MAX):
+            entries = self._admit(entries, outcome)
+            if not entries and (outcome.refused or self._open is not None):
+                return outcome
+            try:
+                self._write(entries, outcome)
+                return outcome
+            except OSError as error:
+                self._on_error(error)
+                refusal = Refused("disk_full", f"The disk refused a write: {error}")
+        outcome.refused += [(entry, refusal) for entry in entries]
+        return outcome
+
+    def close(self) -> None:
+        """Close the file; everything acknowledged is durable already."""
+        if self._open is not None:
+            self._open.file.close()
+            self._open = None
+
+    # --- one attempt
+
+    def _write(self, entries: list[Entry], outcome: Outcome) -> None:
+        size = sum(entry.size for entry in entries)
+        if self._open is not None and self._open.size + size > self._settings.file_bytes_max:
+            self.close()
+            self._delete_files()
+        receive_ns = max(self._receive_ns, self._clock.now_ns())
+        buffers: list[Buffer] = []
+        if self._open is None:
+            buffers.append(self._begin_file(receive_ns))
+            entries = [*head_entries(self.dictionary, self._received, self._origin), *entries]
+        records = self._encode(entries, receive_ns, buffers)
+        assert self._open is not None
+        grown = self._open.file.append(buffers)
+        self._sync(self._open)
+        self._open.size += grown
+        self._publish(entries, records, outcome)
+
+    def _begin_file(self, now_ns: int) -> bytes:
+        if self._needs_incarnation:
+            self.incarnation += 1
+            self._needs_incarnation = False
+        name = LogFile(self.incarnation, self.durable + 1)
+        self._open = _Open(name, self._disk.append_to(self._folder / name.name))
+        self.sizes[name] = 0
+        self.files = (*self.files, name)
+        return encode_file_header(LogFileHeader(name.incarnation, name.first, now_ns))
+
+    def _encode(self, entries: list[Entry], now_ns: int, buffers: list[Buffer]) -> list[LogRecord]:
+        records: list[LogRecord] = []
+        receive_ns, sequence = self._receive_ns, self.durable
+        for entry in entries:
+            sequence += 1
+            wanted = now_ns if entry.receive_ns is None else min(entry.receive_ns, now_ns)
+            receive_ns = max(receive_ns, wanted)
+            buffers += encode_record(
+                entry.kind,
+                entry.buffers,
+                sequence=sequence,
+                receive_ns=receive_ns,
+                origin=entry.origin,
+                origin_sequence=entry.origin_sequence,
+            )
+            records.append(LogRecord(sequence, receive_ns, entry.kind, entry.payload, entry.size))
+        return records
+
+    def _sync(self, target: _Open) -> None:
+        begin = self._clock.monotonic_ns()
+        try:
+            target.file.sync()
+        except OSError:
+            self._leave_file()
+            raise
+        self.syncs += 1
+        took = self._clock.monotonic_ns() - begin
+        self.sync_ns += took
+        self.sync_ns_max = max(self.sync_ns_max, took)
+
+    def _publish(self, entries: list[Entry], records: list[LogRecord], outcome: Outcome) -> None:
+        assert self._open is not None
+        self.sizes[self._open.name] = self._open.size
+        if records:
+            self._receive_ns, self.durable = records[-1].receive_ns, records[-1].sequence
+        self._page.write(self.incarnation, self.durable, self._open.size)
+        for entry, record in zip(entries, records, strict=True):
+            self._learn(entry)
+            outcome.written.append((entry, record.sequence))
+        outcome.records += records
+
+    def _learn(self, entry: Entry) -> None:
+        if isinstance(entry.payload, Batch):
+            self._received.add(entry.origin, entry.origin_sequence)
+        elif entry.kind == RecordKind.DICTIONARY:
+            self.dictionary.update((item.handle, item) for item in entry.payload)  # type: ignore[union-attr,misc,union-attr]
+
+    # --- when the disk says no
+
+    def _on_error(self, error: OSError) -> None:
+        self.write_errors += 1
+        log.warning("log_write_failed", error=str(error), durable=self.durable)
+        self._cut_tail()
+        if is_full_error(error) and not self.space.is_full:
+            self.space.on_full()
+
+    def _cut_tail(self) -> None:
+        """Cut what the failed append left, or leave the file if even that is refused."""
+        if self._open is None:
+            self._needs_incarnation = True
+            return
+        if self._open.size == 0:
+            self._leave_file()
+            return
+        try:
+            self._open.file.truncate(self._open.size)
+        except OSError:
+            self._leave_file()
+
+    def _leave_file(self) -> None:
+        """Never sync these pages again: cut to the durable size, close, go on elsewhere."""
+        target, self._open = self._open, None
+        assert target is not None
+        self._needs_incarnation = True
+        try:
+            target.file.truncate(target.size)
+        except OSError as error:
+            log.warning("log_cut_failed", file=target.name.name, error=str(error))
+        target.file.close()
+        if target.size == 0:
+            self._forget_file(target.name)
+
+    def _forget_file(self, name: LogFile) -> None:
+        try:
+            self._disk.remove(self._folder / name.name)
+        except OSError as error:
+            log.warning("log_remove_failed", file=name.name, error=str(error))
+        self.files = tuple(file for file in self.files if file != name)
+        self.sizes.pop(name, None)
+
+    # --- limits
+
+    def _admit(self, entries: list[Entry], outcome: Outcome) -> list[Entry]:
+        room = self._settings.log_bytes_max - self.log_bytes
+        if not self.space.is_full and sum(entry.size for entry in entries) <= room:
+            return entries
+        admitted: list[Entry] = []
+        for entry in entries:
+            allowed = room + _SMALL_RESERVE_BYTES if entry.is_small else room
+            if entry.size > allowed:
+                outcome.refused.append((entry, Refused("log_full")))
+            elif self.space.is_full and not entry.is_small:
+                outcome.refused.append((entry, self.space.refusal()))
+            else:
+                admitted.append(entry)
+                room -= entry.size
+        return admitted
+
+    def _delete_files(self) -> None:
+        if len(self.files) < 2 or self.log_bytes <= self._settings.log_bytes_keep:
+            return
+        readers = list(self.readers)
+        chosen = deletable(
+            self.files,
+            self.sizes,
+            readers,
+            bytes_keep=self._settings.log_bytes_keep,
+            bytes_max=self._settings.log_bytes_max - self._settings.group_bytes_max,
+        )
+        for file in chosen:
+            drop_from(readers, file, self.files[self.files.index(file) + 1])
+            log.info("log_file_deleted", file=file.name)
+            self._forget_file(file)
+
+
+def open_writer(
+    folder: Path, disk: Disk, clock: Clock, origin: Origin, settings: LogSettings
+) -> tuple[WatermarkPage, LogWriter, Recovered]:
+    """Recover the folder; the writer has written nothing yet."""
+    disk.make_folder(folder)
+    page = open_page(disk, folder / WATERMARK_NAME)
+    recovered = recover(folder, disk, page.read())
+    writer = LogWriter(
+        folder,
+        disk=disk,
+        clock=clock,
+        origin=origin,
+        settings=settings,
+        page=page,
+        recovered=recovered,
+    )
+    writer.space.prepare()
+    return page, writer, recovered
