@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tree import PACKAGE, ROOT
+from tree import PACKAGE, ROOT, modules
 
 PLANTS = {
     "upwards": ("model/planted.py", "import penstock.world\n", "Imports point down"),
@@ -65,3 +66,21 @@ def test_a_planted_violation_is_caught(copy: Path, name: str) -> None:
     assert 0 != done.returncode
     broken = [line for line in done.stdout.splitlines() if " BROKEN" in line]
     assert any(contract in line for line in broken), done.stdout
+
+
+def importable() -> list[str]:
+    """Dotted names of the product's modules; `__main__` runs when it is imported."""
+    paths = [path.relative_to(PACKAGE.parent) for path in modules() if path.stem != "__main__"]
+    parts = [path.with_suffix("").parts for path in paths]
+    return [".".join(each[:-1] if each[-1] == "__init__" else each) for each in parts]
+
+
+@pytest.mark.parametrize("name", importable())
+def test_every_module_imports_or_lacks_an_extra(name: str) -> None:
+    """Collecting doctests skips what it cannot import, so that it has to be noticed here."""
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "penstock").startswith("penstock"):
+            raise
+        pytest.skip(f"{error.name} comes with an extra that is not installed")
