@@ -53,6 +53,11 @@ def csrf_token(token: str) -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
+def is_csrf_right(token: str, csrf: str) -> bool:
+    """Whether `csrf` belongs to the session token; in constant time."""
+    return secrets.compare_digest(csrf_token(token).encode(), csrf.encode())
+
+
 class SessionStore:
     """Sealed rows within a given transaction; expiry is judged by the reader's clock."""
 
