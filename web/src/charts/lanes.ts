@@ -20,10 +20,10 @@ export type Range = [low: number, high: number];
 
 /**
  * The range of a value axis. Lines may start above zero. A limit is taken in as long as the data
- * still fill a fifth of the height (a tenth for the next limit above and below, which say how the
- * value stands); further away it would only flatten the curve.
+ * still fill a fifth of the height (a tenth for a limit that is passed, which must be seen);
+ * further away it would only flatten the curve.
  */
-export function valueRange(data: Range | null, levels: readonly number[], least: number): Range {
+export function valueRange(data: Range | null, levels: readonly number[], least: number, passed: readonly number[] = []): Range {
   if (data === null) {
     const low = Math.min(...levels);
     const high = Math.max(...levels);
@@ -38,11 +38,10 @@ export function valueRange(data: Range | null, levels: readonly number[], least:
     low = middle - own / 2;
     high = middle + own / 2;
   }
-  const nearest = [Math.max(...levels.filter((l) => l <= middle)), Math.min(...levels.filter((l) => l > middle))];
   for (const level of [...levels].sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle))) {
     const l = Math.min(low, level);
     const h = Math.max(high, level);
-    if (own / (h - l) >= (nearest.includes(level) ? 0.1 : 0.2)) {
+    if (own / (h - l) >= (passed.includes(level) ? 0.1 : 0.2)) {
       low = l;
       high = h;
     }

@@ -145,12 +145,14 @@ export class TrendModel {
   /** Until when the last value holds: a point that reports by exception is silent while it does not change. */
   holdsUntil(point: Point): number | null {
     const s = this.#series.get(point.id);
-    if (s === undefined || s.open || s.t.length === 0 || this.#have === null || !connection.nowMs) return null;
+    if (s === undefined || s.open || s.t.length === 0 || this.#have === null) return null;
     const end = s.t[s.t.length - 1] as number;
     const now = Math.min(this.now / 1000, this.window.to / 1000);
-    if (this.#staleAfter(point) !== null && now - s.last > (this.#staleAfter(point) as number)) return null;
+    const stale = this.#staleAfter(point);
+    if (stale !== null && now - s.last > stale) return null;
     // History that ends before now: whatever follows is not here, so nothing is claimed.
-    if (this.#have.to / 1000 < this.now / 1000 - 2 * Math.max(this.dt, 1) && !this.live) return null;
+    const covered = this.#covered();
+    if (covered === null || covered.to < this.now - 2000 * Math.max(this.dt, 1)) return null;
     return now > end ? now : null;
   }
 

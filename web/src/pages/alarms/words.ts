@@ -1,0 +1,30 @@
+/** Value, limit and place of an alarm in words. */
+import { locale, n } from "../../lib/i18n.svelte.ts";
+import { plant } from "../../lib/plant.svelte.ts";
+import type { Alarm } from "../../lib/types.ts";
+import { unitLabel } from "../../lib/units.ts";
+import { fromJson, valueText } from "../../lib/value.ts";
+import { tail } from "./order.ts";
+
+const NO_POINT = { labels: null, decimals: null, kind: "float" as const };
+
+export function assetName(alarm: Pick<Alarm, "asset_path">): string {
+  return plant.asset(alarm.asset_path)?.name ?? tail(alarm.asset_path);
+}
+
+/** The value that raised the alarm, without its unit: that stands behind the limit. */
+export function valueOf(alarm: Alarm): string {
+  if (alarm.value === null) return "";
+  const point = (alarm.point_id === null ? undefined : plant.point(alarm.point_id)) ?? NO_POINT;
+  return valueText(fromJson(alarm.value, point), point, locale.language);
+}
+
+/** "< 1.00 bar". The side comes from the rule; without it from the value. */
+export function limitText(alarm: Alarm): string {
+  const unit = unitLabel(alarm, locale.language);
+  if (alarm.limit === null) return alarm.value === null ? "" : unit;
+  const point = alarm.point_id === null ? undefined : plant.point(alarm.point_id);
+  const rule = point?.limits.find((l) => l.rule_id === alarm.rule_id && l.level === alarm.limit) ?? point?.limits.find((l) => l.rule_id === alarm.rule_id);
+  const isHigh = rule ? rule.side === "high" : Number(alarm.value) >= alarm.limit;
+  return `${isHigh ? ">" : "<"} ${n(alarm.limit, point?.decimals ?? null)} ${unit}`.trim();
+}
