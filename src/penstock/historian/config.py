@@ -1,0 +1,39 @@
+"""Settings of the historian: `[historian]` in penstock.toml."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class HistorianSettings(BaseModel):
+    """When the newest samples leave memory, and what a query may cost."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    head_rows_max: int = Field(
+        1_000_000,
+        ge=1_000,
+        le=4_000_000,
+        description="Samples kept in memory before they are written to a segment (26 bytes each).",
+    )
+    head_text_bytes_max: int = Field(
+        32 * 1024 * 1024,
+        ge=1_048_576,
+        le=1_073_741_824,
+        description="Bytes of text values kept in memory before a segment is written.",
+    )
+    flush_age_s: int = Field(
+        600,
+        ge=1,
+        le=86_400,
+        description="Seconds of received data in memory before a segment is written.",
+    )
+    query_threads: int = Field(
+        2, ge=1, le=16, description="Queries that are answered at the same time."
+    )
+    table_bytes_max: int = Field(
+        12 * 1024 * 1024,
+        ge=1_048_576,
+        le=1_073_741_824,
+        description="Memory for the chunk tables of segments that queries have read.",
+    )

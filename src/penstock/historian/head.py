@@ -1,0 +1,215 @@
+"""Head: the newest samples as numpy columns in the order of arrival, one set a value kind.
+
+Columns double from 64 Ki rows on and are never changed below their row count, so
+that a view is a snapshot without a lock or a copy. Numpy's memory is untouched
+until written: an idle node pays for the rows it has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from penstock.historian.columns import Columns, empty_values, take_values
+from penstock.model import Flag, Frame, Quality, TextColumn, ValueKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from penstock.model.frame import Values
+
+ROWS_MIN = 65_536
+SEQUENCES_MAX = 2**32 - 1
+_NAN = np.array([np.nan])
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRows:
+    """Rows of one value kind in the order of arrival; `sequence` u32 counts from `base`."""
+
+    kind: ValueKind
+    base: int
+    point: npt.NDArray[np.uint32]
+    time_ns: npt.NDArray[np.int64]
+    value: Values
+    quality: npt.NDArray[np.uint8]
+    flags: npt.NDArray[np.uint8]
+    sequence: npt.NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return len(self.point)
+
+    def take(self, index: npt.NDArray[np.intp]) -> Columns:
+        """Rows by index, their sequences whole."""
+        return Columns(
+            self.time_ns[index],
+            take_values(self.value, index),
+            self.quality[index],
+            self.flags[index],
+            self.sequence[index] + np.uint64(self.base),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HeadView:
+    """A snapshot of a head: log records `after` < sequence <= `sequence` are in it."""
+
+    kinds: tuple[HeadRows, ...]
+    after: int
+    sequence: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of all kinds."""
+        return sum(len(rows) for rows in self.kinds)
+
+    def columns_of(
+        self, handles: npt.NDArray[np.uint32]
+    ) -> Iterator[tuple[int, ValueKind, Columns]]:
+        """Rows of each handle in the order of arrival; one pass for all of them."""
+        for rows in self.kinds:
+            index = _rows_of(rows.point, handles)
+            point = rows.point[index]
+            begin = np.flatnonzero(point[1:] != point[:-1]) + 1
+            for group in np.split(index, begin):
+                if len(group):
+                    yield int(rows.point[group[0]]), rows.kind, rows.take(group)
+
+
+def _rows_of(
+    point: npt.NDArray[np.uint32], handles: npt.NDArray[np.uint32]
+) -> npt.NDArray[np.intp]:
+    """Rows of the handles, grouped by point, in the order of arrival within each."""
+    if len(handles) <= 4:
+        return np.concatenate([np.flatnonzero(point == h) for h in np.unique(handles)])
+    is_wanted = np.zeros(int(max(handles.max(), point.max(initial=0))) + 1, bool)
+    is_wanted[handles] = True
+    index = np.flatnonzero(is_wanted[point])
+    return index[np.argsort(point[index], kind="stable")]
+
+
+class Head:
+    """Growing columns of all kinds; `append` belongs to the event loop."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+        self.sequence = after
+        self.rows = 0
+        self.text_bytes = 0
+        self._kinds: dict[ValueKind, _Growing] = {}
+
+    def append(self, frame: Frame, sequence: int) -> None:
+        """Add the rows of a clean frame (see `clean`) of log record `sequence`."""
+        assert self.after < sequence <= self.after + SEQUENCES_MAX
+        assert sequence >= self.sequence
+        self.sequence = sequence
+        if not len(frame):
+            return
+        kind = frame.kind
+        if kind not in self._kinds:
+            self._kinds[kind] = _Growing(kind)
+        self._kinds[kind].append(frame, sequence - self.after)
+        self.rows += len(frame)
+        if isinstance(frame.value, TextColumn):
+            self.text_bytes += int(frame.value.offset[-1] - frame.value.offset[0])
+
+    def view(self) -> HeadView:
+        """A snapshot that later appends do not change."""
+        kinds = tuple(self._kinds[kind].view(self.after) for kind in sorted(self._kinds))
+        return HeadView(kinds, self.after, self.sequence)
+
+    def bytes_reserved(self) -> int:
+        """Memory of the columns (for `statistics()`)."""
+        return sum(growing.bytes_reserved() for growing in self._kinds.values())
+
+
+def clean(frame: Frame) -> Frame:
+    """The same rows, with the promise that a sample without a value is bad.
+
+    NaN that claims to be good would poison every mean behind it; all NaN get the
+    same bits, so that two of them are one sample.
+    """
+    is_void = (frame.flags & Flag.NO_VALUE) != 0
+    value = frame.value
+    if not isinstance(value, TextColumn) and value.dtype == np.float64:
+        is_void = is_void | np.isnan(value)
+        if is_void.any():
+            value = np.where(np.isnan(value), _NAN, value)
+    if not is_void.any():
+        return frame
+    is_lie = is_void & (frame.quality >= Quality.UNCERTAIN)
+    quality = np.where(is_lie, np.uint8(Quality.BAD_NOT_AVAILABLE), frame.quality)
+    flags = np.where(is_lie, frame.flags | np.uint8(Flag.NO_VALUE), frame.flags)
+    return Frame(frame.point, frame.time_ns, value, quality, flags)
+
+
+class _Growing:
+    """Columns of one kind with room at their end."""
+
+    def __init__(self, kind: ValueKind) -> None:
+        self.rows = 0
+        self._kind = kind
+        value = empty_values(kind)
+        self._columns: dict[str, npt.NDArray[Any]] = {
+            "point": np.empty(0, np.uint32),
+            "time_ns": np.empty(0, np.int64),
+            "quality": np.empty(0, np.uint8),
+            "flags": np.empty(0, np.uint8),
+            "sequence": np.empty(0, np.uint32),
+        }
+        if isinstance(value, TextColumn):
+            self._columns["end"] = np.empty(0, np.uint32)
+            self._data = np.empty(0, np.uint8)
+            self._data_bytes = 0
+        else:
+            self._columns["value"] = value
+
+    def append(self, frame: Frame, sequence: int) -> None:
+        begin, end = self.rows, self.rows + len(frame)
+        for name, column in self._columns.items():
+            self._columns[name] = _with_room(column, begin, end, ROWS_MIN)
+        columns = self._columns
+        columns["point"][begin:end] = frame.point
+        columns["time_ns"][begin:end] = frame.time_ns
+        columns["quality"][begin:end] = frame.quality
+        columns["flags"][begin:end] = frame.flags
+        columns["sequence"][begin:end] = sequence
+        if isinstance(frame.value, TextColumn):
+            self._append_text(frame.value, begin, end)
+        else:
+            columns["value"][begin:end] = frame.value
+        self.rows = end
+
+    def _append_text(self, value: TextColumn, begin: int, end: int) -> None:
+        first, last = int(value.offset[0]), int(value.offset[-1])
+        used, size = self._data_bytes, last - first
+        self._data = _with_room(self._data, used, used + size, ROWS_MIN)
+        self._data[used : used + size] = value.data[first:last]
+        self._columns["end"][begin:end] = value.offset[1:] - np.uint32(first) + np.uint32(used)
+        self._data_bytes = used + size
+
+    def view(self, base: int) -> HeadRows:
+        columns = {name: column[: self.rows] for name, column in self._columns.items()}
+        value: Values
+        if self._kind is ValueKind.TEXT:
+            offset = np.concatenate([np.zeros(1, np.uint32), columns.pop("end")])
+            value = TextColumn(offset, self._data[: self._data_bytes])
+        else:
+            value = columns.pop("value")
+        return HeadRows(kind=self._kind, base=base, value=value, **columns)
+
+    def bytes_reserved(self) -> int:
+        text = self._data.nbytes if self._kind is ValueKind.TEXT else 0
+        return text + sum(column.nbytes for column in self._columns.values())
+
+
+def _with_room(column: npt.NDArray[Any], used: int, needed: int, size_min: int) -> npt.NDArray[Any]:
+    if needed <= len(column):
+        return column
+    grown = np.empty(max(2 * len(column), needed, size_min), column.dtype)
+    grown[:used] = column[:used]
+    return grown

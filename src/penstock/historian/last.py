@@ -1,0 +1,210 @@
+"""Newest sample of every point, as columns indexed by handle; the live view reads it.
+
+Newest means by the sample's own time, not by arrival: a backlog that is delivered
+after an outage fills history and does not move the screen back. At equal times
+the later arrival wins, unless it repeats what is there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from penstock.historian.columns import values_of
+from penstock.model import Frame, TextColumn, ValueKind
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from penstock.model.frame import Values
+
+POINTS_MAX = 4_000_000
+_CAPACITY_MIN = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class LastRows:
+    """Newest samples of some handles in their order; `kind` 0 = the point has no sample yet.
+
+    `bits` u64 are the bits of the float64 or int64; texts are in `text`, by place.
+    """
+
+    point: npt.NDArray[np.uint32]
+    kind: npt.NDArray[np.uint8]
+    time_ns: npt.NDArray[np.int64]
+    bits: npt.NDArray[np.uint64]
+    quality: npt.NDArray[np.uint8]
+    flags: npt.NDArray[np.uint8]
+    sequence: npt.NDArray[np.uint64]
+    text: dict[int, str]
+
+    def __len__(self) -> int:
+        return len(self.point)
+
+    def value(self, row: int) -> float | int | str | None:
+        """Value of one row; None when there is no sample. For the edges (JSON)."""
+        kind = int(self.kind[row])
+        if kind == ValueKind.TEXT:
+            return self.text[row]
+        if kind == ValueKind.INT:
+            return int(self.bits[row : row + 1].view(np.int64)[0])
+        return float(self.bits[row : row + 1].view(np.float64)[0]) if kind else None
+
+
+class LastTable:
+    """Arrays by handle that grow; written and read on the event loop only."""
+
+    def __init__(self) -> None:
+        self.kind = np.zeros(_CAPACITY_MIN, np.uint8)
+        self.time_ns = np.full(_CAPACITY_MIN, np.iinfo(np.int64).min)
+        self.bits = np.zeros(_CAPACITY_MIN, np.uint64)
+        self.quality = np.zeros(_CAPACITY_MIN, np.uint8)
+        self.flags = np.zeros(_CAPACITY_MIN, np.uint8)
+        self.sequence = np.zeros(_CAPACITY_MIN, np.uint64)
+        self.change = np.zeros(_CAPACITY_MIN, np.uint64)
+        self.cursor = 0
+        self.wrong_kind_rows_total = 0
+        self._row = np.zeros(_CAPACITY_MIN, np.intp)
+        self._text: dict[int, str] = {}
+
+    def update(self, frame: Frame, sequence: int) -> None:
+        """Take the frame's rows that are newer; each point that moved gets a new change number."""
+        if not len(frame):
+            return
+        self._reserve(int(frame.point.max()))
+        rows = self._winners(frame)
+        if not len(rows):
+            return
+        point = frame.point[rows]
+        self.cursor += 1
+        self.time_ns[point] = frame.time_ns[rows]
+        self.quality[point] = frame.quality[rows]
+        self.flags[point] = frame.flags[rows]
+        self.sequence[point] = sequence
+        self.kind[point] = frame.kind
+        self.change[point] = self.cursor
+        if isinstance(frame.value, TextColumn):
+            self._text.update(zip(point.tolist(), frame.value.take(rows).to_list(), strict=True))
+        else:
+            self.bits[point] = frame.value[rows].view(np.uint64)
+
+    def rows(self, handles: npt.ArrayLike) -> LastRows:
+        """Newest samples; a handle that was never seen has kind 0."""
+        point = np.asarray(handles, np.uint32)
+        at = np.where(point < len(self.kind), point, 0)
+        kind = np.where(point < len(self.kind), self.kind[at], 0).astype(np.uint8)
+        texts = np.flatnonzero(kind == ValueKind.TEXT).tolist()
+        return LastRows(
+            point,
+            kind,
+            self.time_ns[at],
+            self.bits[at],
+            self.quality[at],
+            self.flags[at],
+            self.sequence[at],
+            {place: self._text[int(point[place])] for place in texts},
+        )
+
+    def frames(self, handles: npt.NDArray[np.uint32]) -> list[tuple[Frame, npt.NDArray[np.uint32]]]:
+        """One Frame a value kind, and the places of its rows in `handles`."""
+        rows = self.rows(handles)
+        return [
+            (_frame(rows, kind, place), place.astype(np.uint32))
+            for kind in ValueKind
+            if len(place := np.flatnonzero(rows.kind == kind))
+        ]
+
+    def changed_since(self, cursor: int) -> npt.NDArray[np.uint32]:
+        """Handles that moved after the table's `cursor` had this value."""
+        return np.flatnonzero(self.change > cursor).astype(np.uint32)
+
+    def changed(self, handles: npt.NDArray[np.uint32], cursor: int) -> npt.NDArray[np.intp]:
+        """Places in `handles` that moved after `cursor`: one gather a subscription and tick."""
+        known = handles < len(self.change)
+        return np.flatnonzero(known & (self.change[np.where(known, handles, 0)] > cursor))
+
+    def all_rows(self) -> LastRows:
+        """A copy of every newest sample, ordered by handle (for the manifest)."""
+        return self.rows(np.flatnonzero(self.kind))
+
+    def load(self, rows: LastRows) -> None:
+        """Put back what `all_rows` gave; the table is empty."""
+        assert self.cursor == 0
+        if not len(rows):
+            return
+        self._reserve(int(rows.point.max()))
+        for name in ("kind", "time_ns", "bits", "quality", "flags", "sequence"):
+            getattr(self, name)[rows.point] = getattr(rows, name)
+        self._text = {int(rows.point[place]): text for place, text in rows.text.items()}
+        self.cursor = 1
+        self.change[rows.point] = 1
+
+    def _winners(self, frame: Frame) -> npt.NDArray[np.intp]:
+        """At most one row a point: the newest, the last of equals, if it says something new."""
+        point, time_ns = frame.point, frame.time_ns
+        known = self.kind[point]
+        is_same_kind = (known == 0) | (known == frame.kind)
+        self.wrong_kind_rows_total += len(frame) - int(np.count_nonzero(is_same_kind))
+        before_ns = self.time_ns[point]
+        rows = np.flatnonzero(is_same_kind & ((time_ns >= before_ns) | (known == 0)))
+        newest = self.time_ns.copy() if len(rows) * 4 > len(self.time_ns) else None
+        best = self._newest(point[rows], time_ns[rows], newest)
+        rows = rows[best == time_ns[rows]]
+        self._row[point[rows]] = rows
+        rows = rows[self._row[point[rows]] == rows]
+        is_moved = (time_ns[rows] > before_ns[rows]) | (known[rows] == 0)
+        is_new: npt.NDArray[np.bool_] = is_moved | self._differs(frame, rows)
+        return rows[is_new]
+
+    @staticmethod
+    def _newest(
+        point: npt.NDArray[np.uint32],
+        time_ns: npt.NDArray[np.int64],
+        table: npt.NDArray[np.int64] | None,
+    ) -> npt.NDArray[np.int64]:
+        """Newest time of each row's point among these rows."""
+        if table is not None:
+            np.maximum.at(table, point, time_ns)
+            newest: npt.NDArray[np.int64] = table[point]
+            return newest
+        unique, place = np.unique(point, return_inverse=True)
+        small = np.full(len(unique), np.iinfo(np.int64).min)
+        np.maximum.at(small, place, time_ns)
+        found: npt.NDArray[np.int64] = small[place]
+        return found
+
+    def _differs(self, frame: Frame, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+        point = frame.point[rows]
+        differs: npt.NDArray[np.bool_] = self.quality[point] != frame.quality[rows]
+        value: Values = frame.value
+        if not isinstance(value, TextColumn):
+            differs |= self.bits[point] != value[rows].view(np.uint64)
+            return differs
+        pairs = zip(point.tolist(), value.take(rows).to_list(), strict=True)
+        differs |= np.array([self._text.get(p) != text for p, text in pairs], bool)
+        return differs
+
+    def _reserve(self, handle: int) -> None:
+        assert handle < POINTS_MAX, f"handle {handle} is beyond POINTS_MAX"
+        if handle < len(self.kind):
+            return
+        size = max(2 * len(self.kind), handle + 1)
+        for name in ("kind", "bits", "quality", "flags", "sequence", "change", "_row", "time_ns"):
+            old = getattr(self, name)
+            new = np.zeros(size, old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)
+        self.time_ns[self.kind == 0] = np.iinfo(np.int64).min
+
+
+def _frame(rows: LastRows, kind: ValueKind, place: npt.NDArray[np.intp]) -> Frame:
+    value: Values
+    if kind is ValueKind.TEXT:
+        value = TextColumn.of(rows.text[at] for at in place.tolist())
+    else:
+        value = values_of(rows.bits[place], kind)
+    return Frame(
+        rows.point[place], rows.time_ns[place], value, rows.quality[place], rows.flags[place]
+    )

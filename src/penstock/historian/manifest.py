@@ -1,0 +1,169 @@
+"""Manifest: which segments count, the newest sample of each point, and the log position.
+
+The three belong together: after a crash the log is replayed from the position
+into an empty head, so a row is in a listed segment or is replayed, never both.
+Pages: docs/reference/formats/segment.md, "Manifest".
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from penstock.codec.layout import Buffer, Damaged, SectionReader, column_bytes, crc, padding
+from penstock.historian.last import LastRows, LastTable
+from penstock.historian.segment import SegmentInfo
+from penstock.model import TextColumn, ValueKind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from penstock.world import Disk
+
+MAGIC = b"PMAN"
+VERSION = 1
+_HEADER = struct.Struct("<4sHHIIQQQQII")
+_CRC = struct.Struct("<I4x")
+KEPT_MAX = 2
+SEGMENTS_MAX = 1_000_000
+_PREFIX = "manifest-"
+_INFO_DTYPES = {
+    field.name: "<i8" if field.name in {"first_ns", "last_ns"} else "<u8"
+    for field in fields(SegmentInfo)
+}
+_LAST_DTYPES = {
+    "time_ns": "<i8",
+    "bits": "<u8",
+    "sequence": "<u8",
+    "point": "<u4",
+    "kind": "u1",
+    "quality": "u1",
+    "flags": "u1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """State of the historian on disk as of log record `sequence`."""
+
+    version: int
+    incarnation: int
+    sequence: int
+    segments: tuple[SegmentInfo, ...]
+    last: LastRows
+
+    def following(
+        self, segment: SegmentInfo | None, sequence: int, incarnation: int, last: LastRows
+    ) -> Manifest:
+        """The next manifest after a flush."""
+        assert sequence >= self.sequence
+        added = () if segment is None else (segment,)
+        return replace(
+            self,
+            version=self.version + 1,
+            incarnation=incarnation,
+            sequence=sequence,
+            segments=(*self.segments, *added),
+            last=last,
+        )
+
+
+def empty_manifest() -> Manifest:
+    """Of a historian that has seen nothing."""
+    return Manifest(0, 0, 0, (), LastTable().all_rows())
+
+
+def manifest_name(version: int) -> str:
+    """File name; the highest version counts."""
+    return f"{_PREFIX}{version:020d}"
+
+
+def encode_manifest(manifest: Manifest) -> list[Buffer]:
+    """Header, segments, newest samples, texts; one crc32 over each of header and body."""
+    segments, last = manifest.segments, manifest.last
+    text = TextColumn.of(last.text[place] for place in sorted(last.text))
+    body: list[Buffer] = []
+    for name, dtype in _INFO_DTYPES.items():
+        _add(body, np.array([getattr(info, name) for info in segments], dtype))
+    for name, dtype in _LAST_DTYPES.items():
+        _add(body, getattr(last, name).astype(dtype, copy=False))
+    _add(body, text.offset)
+    _add(body, text.data)
+    size = sum(len(buffer) for buffer in body)
+    head = _HEADER.pack(
+        MAGIC,
+        VERSION,
+        0,
+        len(segments),
+        len(last),
+        manifest.version,
+        manifest.incarnation,
+        manifest.sequence,
+        size,
+        len(text),
+        crc(*body),
+    )
+    return [head, _CRC.pack(crc(head)), *body]
+
+
+def decode_manifest(data: Buffer) -> Manifest:
+    """Damaged unless it is one whole manifest of a known version."""
+    start = _HEADER.size + _CRC.size
+    head = memoryview(data)[: _HEADER.size]
+    if len(data) < start or _CRC.unpack_from(data, _HEADER.size)[0] != crc(head):
+        raise Damaged("manifest header has a wrong checksum")
+    magic, known, _, segments, points, version, incarnation, sequence, size, texts, body_crc = (
+        _HEADER.unpack(head)
+    )
+    if magic != MAGIC or known != VERSION:
+        raise Damaged(f"manifest begins with {magic!r}, version {known}")
+    body = memoryview(data)[start:]
+    if len(body) != size or crc(body) != body_crc:
+        raise Damaged("manifest body has a wrong length or checksum")
+    reader = SectionReader(body, "manifest")
+    columns = {name: reader.column(dtype, segments) for name, dtype in _INFO_DTYPES.items()}
+    infos = zip(*(column.tolist() for column in columns.values()), strict=True)
+    last: dict[str, Any] = {
+        name: reader.column(dtype, points) for name, dtype in _LAST_DTYPES.items()
+    }
+    offset: npt.NDArray[Any] = reader.column("<u4", texts + 1)
+    words = TextColumn(offset, reader.column("u1", int(offset[-1]))).to_list()  # type: ignore[arg-type]
+    places = np.flatnonzero(last["kind"] == ValueKind.TEXT).tolist()
+    rows = LastRows(text=dict(zip(places, words, strict=True)), **last)
+    return Manifest(
+        version, incarnation, sequence, tuple(SegmentInfo(*info) for info in infos), rows
+    )
+
+
+def read_newest(disk: Disk, folder: Path) -> tuple[Manifest, list[str]]:
+    """(newest manifest that is whole, sentences about those that are not)."""
+    names = [name for name in disk.list(folder) if _is_manifest(name)]
+    damage: list[str] = []
+    for name in reversed(names):
+        try:
+            return decode_manifest(disk.read(folder / name)), damage
+        except Damaged as error:
+            damage.append(f"{folder / name}: {error}")
+    return empty_manifest(), damage
+
+
+def commit(disk: Disk, folder: Path, manifest: Manifest) -> None:
+    """Make the manifest the one that counts; keep the one before it."""
+    disk.write_whole(folder / manifest_name(manifest.version), encode_manifest(manifest))
+    names = [name for name in disk.list(folder) if _is_manifest(name)]
+    for name in names[:-KEPT_MAX]:
+        disk.remove(folder / name)
+
+
+def _is_manifest(name: str) -> bool:
+    return name.startswith(_PREFIX) and name.removeprefix(_PREFIX).isdigit()
+
+
+def _add(body: list[Buffer], column: npt.NDArray[Any]) -> None:
+    data = bytes(column_bytes(column))
+    body += [data, padding(len(data))]

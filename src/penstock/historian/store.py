@@ -1,0 +1,123 @@
+"""Store: segments as a query sees them; tables are cached, damage becomes a bad-quality gap.
+
+A damaged chunk never answers with wrong numbers and never takes the others with
+it: it turns into two bad rows over its span, and its file is named once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import numpy as np
+import structlog
+
+from penstock.codec.layout import Damaged, crc
+from penstock.historian.chunk import decode_chunk
+from penstock.historian.columns import Columns, empty_values
+from penstock.historian.segment import (
+    HEADER_BYTES,
+    ChunkTable,
+    SegmentInfo,
+    check_header,
+    decode_table,
+    kind_of,
+)
+from penstock.model import Flag, Quality, ValueKind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penstock.world import Disk
+
+TABLE_BYTES_MAX = 12 * 1024 * 1024
+DAMAGE_MAX = 1_000
+
+_log = structlog.get_logger(__name__)
+
+
+class Store:
+    """Reads segments; safe to use from several threads."""
+
+    def __init__(self, disk: Disk, folder: Path, table_bytes_max: int = TABLE_BYTES_MAX) -> None:
+        self.folder = folder
+        self.damage: dict[str, str] = {}
+        self._disk = disk
+        self._table_bytes_max = table_bytes_max
+        self._tables: OrderedDict[str, ChunkTable] = OrderedDict()
+        self._table_bytes = 0
+        self._lock = threading.Lock()
+
+    def table(self, info: SegmentInfo) -> ChunkTable | None:
+        """The segment's chunk table; None (and a named damage) if it cannot be trusted."""
+        name = info.name
+        with self._lock:
+            if name in self._tables:
+                self._tables.move_to_end(name)
+                return self._tables[name]
+        path = self.folder / name
+        try:
+            check_header(self._disk.read(path, 0, HEADER_BYTES))
+            table = decode_table(
+                self._disk.read(path, info.table_offset, info.file_bytes - info.table_offset),
+                info.table_offset,
+            )
+        except (Damaged, FileNotFoundError) as error:
+            self._report(name, str(error))
+            return None
+        self._keep(name, table)
+        return table
+
+    def chunk(self, info: SegmentInfo, table: ChunkTable, chunk: int) -> Columns:
+        """Rows of a chunk; two bad rows over its span if its bytes are damaged."""
+        kind, rows = kind_of(table, chunk), int(table.rows[chunk])
+        sequence = int(table.first_sequence[chunk])
+        offset, size = int(table.offset[chunk]), int(table.bytes[chunk])
+        try:
+            data = self._disk.read(self.folder / info.name, offset, size)
+            check_chunk(data, size, int(table.crc[chunk]))
+            return decode_chunk(data, kind, rows, sequence)
+        except (Damaged, FileNotFoundError) as error:
+            self._report(f"{info.name}@{offset}", str(error))
+            return lost(kind, int(table.first_ns[chunk]), int(table.last_ns[chunk]), sequence)
+
+    def lost(self, kind: ValueKind, info: SegmentInfo) -> Columns:
+        """What a point shows for a segment whose table is damaged."""
+        return lost(kind, info.first_ns, info.last_ns, info.after + 1)
+
+    def _keep(self, name: str, table: ChunkTable) -> None:
+        with self._lock:
+            if name not in self._tables:
+                self._table_bytes += table.bytes_used()
+            self._tables[name] = table
+            while self._table_bytes > self._table_bytes_max and len(self._tables) > 1:
+                _, oldest = self._tables.popitem(last=False)
+                self._table_bytes -= oldest.bytes_used()
+
+    def _report(self, place: str, detail: str) -> None:
+        with self._lock:
+            if place in self.damage or len(self.damage) >= DAMAGE_MAX:
+                return
+            self.damage[place] = detail
+        path = str(self.folder / place.partition("@")[0])
+        _log.error("segment_damaged", file=path, place=place, detail=detail)
+
+
+def check_chunk(data: bytes, size: int, stored: int) -> None:
+    """Damaged unless these are the bytes that were written."""
+    if len(data) != size or crc(data) != stored:
+        raise Damaged(f"chunk of {size} bytes has a wrong checksum")
+
+
+def lost(kind: ValueKind, first_ns: int, last_ns: int, sequence: int) -> Columns:
+    """Bad rows at both ends of a span whose data cannot be read."""
+    time_ns = np.unique(np.array([first_ns, last_ns], np.int64))
+    rows = len(time_ns)
+    return Columns(
+        time_ns,
+        empty_values(kind, rows),
+        np.full(rows, Quality.BAD_DATA_LOST, np.uint8),
+        np.full(rows, Flag.NO_VALUE, np.uint8),
+        np.full(rows, sequence, np.uint64),
+    )

@@ -1,0 +1,187 @@
+"""The historian's task: reads the log into the head and lets a thread flush sealed heads.
+
+It is a blocking reader: while a flush cannot be written (the disk is full), two
+heads fill up, the log stops giving space back, and new data is refused at the
+door with a clear error. Nothing that was accepted is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import structlog
+
+from penstock.codec.record import RecordKind
+from penstock.model import Batch
+from penstock.model.time import SECOND_NS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from penstock.historian.historian import Historian
+    from penstock.historian.manifest import Manifest
+    from penstock.historian.query import Snapshot
+    from penstock.log import LogRecord, ReaderHandle
+    from penstock.world import Clock
+
+RECORDS_MAX = 256
+RETRY_S = 5
+READER_NAME = "historian"
+
+_log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+
+
+class ReadableLog(Protocol):
+    """What the historian needs of a log (penstock.log.Log)."""
+
+    @property
+    def incarnation(self) -> int:
+        """Grows at every start of the log."""
+        ...
+
+    durable: int
+
+    def resume_after(self, incarnation: int, sequence: int) -> int:
+        """Where a reader that committed this position goes on."""
+        ...
+
+    async def wait_beyond(self, sequence: int) -> int:
+        """Return when a record behind `sequence` is durable."""
+        ...
+
+    def read(self, after: int, records_max: int = 256) -> list[LogRecord]:
+        """Durable records behind `after`."""
+        ...
+
+    def declare_reader(
+        self, name: str, *, blocks: bool, lag_bytes_max: int | None = None
+    ) -> ReaderHandle:
+        """Keep files for this reader."""
+        ...
+
+
+class HistorianWorker:
+    """Runs a Historian on a log: `run` until cancelled, then `close`; queries at any time."""
+
+    def __init__(self, historian: Historian, log: ReadableLog, clock: Clock) -> None:
+        self.historian = historian
+        self._log = log
+        self._clock = clock
+        self._reader = log.declare_reader(READER_NAME, blocks=True)
+        incarnation, sequence = historian.position
+        self._read = log.resume_after(incarnation, sequence)
+        self._reader.advance(self._read)
+        historian.resume(self._read)
+        threads = historian.settings.query_threads
+        self._query_pool = ThreadPoolExecutor(threads, "historian-query")
+        self._flush_pool = ThreadPoolExecutor(1, "historian-flush")
+        self._flush: asyncio.Task[None] | None = None
+        self._moved = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow the log for ever. Whatever was appended before the start is replayed first."""
+        while True:
+            await self._log.wait_beyond(self._read)
+            await self.take_available()
+
+    async def take_available(self) -> None:
+        """Read up to the durable end, with turns for others between the parts."""
+        while self._read < self._log.durable:
+            await self._take(self._log.read(self._read, RECORDS_MAX))
+            await asyncio.sleep(0)
+
+    async def wait_read(self, sequence: int) -> None:
+        """Return when queries see log record `sequence`."""
+        while self._read < sequence:
+            self._moved.clear()
+            await self._moved.wait()
+
+    async def flush_now(self) -> None:
+        """Write everything that was read to a segment."""
+        await self._wait_flushed()
+        self._start_flush()
+        await self._wait_flushed()
+
+    async def query(self, answer: Callable[[Snapshot], _T], handles: Sequence[int]) -> _T:
+        """Run a pure function on a snapshot in a query thread."""
+        snapshot = self.historian.pin(handles)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._query_pool, functools.partial(answer, snapshot))
+
+    async def close(self, *, flush: bool = True) -> None:
+        """After `run` has ended: flush what was read, so that the next start replays little."""
+        if flush:
+            await self._try_last_flush()
+        if self._flush is not None:
+            self._flush.cancel()
+        await asyncio.to_thread(self._flush_pool.shutdown, wait=True)
+        self._query_pool.shutdown(wait=False, cancel_futures=True)
+
+    # --- log to head
+
+    async def _take(self, records: Sequence[LogRecord]) -> None:
+        if not records:
+            self._pass(self._log.durable)
+            return
+        for record in records:
+            if self.historian.is_full:
+                await self._wait_flushed()
+                self._start_flush()
+            if record.kind == RecordKind.BATCH:
+                assert isinstance(record.payload, Batch)
+                self.historian.append(record.payload, record.sequence, record.receive_ns)
+            self._pass(record.sequence)
+        if self.historian.is_due and not self.historian.is_flushing:
+            self._start_flush()
+
+    def _pass(self, sequence: int) -> None:
+        self._read = sequence
+        self.historian.pass_by(sequence)
+        self._moved.set()
+
+    # --- head to segment
+
+    def _start_flush(self) -> None:
+        self.historian.seal(self._log.incarnation)
+        self._flush = asyncio.create_task(self._write_sealed(), name="historian-flush")
+
+    async def _wait_flushed(self) -> None:
+        if self._flush is not None:
+            await asyncio.shield(self._flush)
+            self._flush = None
+
+    async def _write_sealed(self) -> None:
+        """Write the sealed head, again and again while the disk refuses."""
+        is_lost = False
+        while (manifest := await self._write_once(is_lost)) is None:
+            is_lost = True
+            await self._clock.wait_until(self._clock.monotonic_ns() + RETRY_S * SECOND_NS)
+        self.historian.adopt(manifest)
+        self._reader.advance(manifest.sequence)
+        if is_lost:
+            _log.info("flush_back")
+
+    async def _write_once(self, is_lost: bool) -> Manifest | None:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._flush_pool, self.historian.write)
+        except OSError as error:
+            if not is_lost:
+                _log.error("flush_refused", detail=str(error), retry_in_s=RETRY_S)
+            return None
+
+    async def _try_last_flush(self) -> None:
+        """One attempt within the stop's time; what fails is replayed from the log."""
+        if self._flush is not None and not self._flush.done():
+            await asyncio.wait([self._flush], timeout=RETRY_S)
+        if self.historian.is_flushing or not self.historian.has_unwritten:
+            return
+        self.historian.seal(self._log.incarnation)
+        manifest = await self._write_once(is_lost=False)
+        if manifest is not None:
+            self.historian.adopt(manifest)
+            self._reader.advance(manifest.sequence)
