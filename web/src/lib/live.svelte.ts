@@ -9,6 +9,8 @@ import { get } from "./api.ts";
 import { decodeFrame, FRAME, KIND, AGE_MAX_MS, NO_VALUE, type ValuesFrame } from "./frames.ts";
 import type { Alarm, AlarmCounts } from "./types.ts";
 
+/** The server's close code for a session that has ended. */
+const CLOSE_LOGGED_OUT = 4401;
 /** The server sends a heartbeat each second; after this silence the screen says so. */
 const SILENCE_MS = 2_500;
 /** How long a new socket may take to its first frame. */
@@ -116,6 +118,8 @@ const entries = new Map<string, Entry>();
 const listeners = new Set<Listener>();
 const batches = new Map<number, Batch>();
 const topics = new Map<string, Set<(event: Record<string, unknown>) => void>>();
+const resyncs = new Set<() => void>();
+let refused: () => void = () => undefined;
 const dirty = new Set<number>();
 const bySlot: (Live | undefined)[] = [];
 let nextSid = 1;
@@ -240,6 +244,17 @@ export function onEvent(topic: string, fn: (event: Record<string, unknown>) => v
   return () => set.delete(fn);
 }
 
+/** Called when the server says that points or rules have changed (type 9). */
+export function onResync(fn: () => void): () => void {
+  resyncs.add(fn);
+  return () => resyncs.delete(fn);
+}
+
+/** Called when the server does not let this socket in: the session may have ended. */
+export function onRefused(fn: () => void): void {
+  refused = fn;
+}
+
 function take(point: string): Live {
   const known = entries.get(point);
   if (known !== undefined) {
@@ -324,7 +339,10 @@ let retryTimer: ReturnType<typeof setTimeout> | undefined;
 let beat: ReturnType<typeof setInterval> | undefined;
 let wanted = false;
 let subscribed = false;
-let awaitingAlarms = false;
+/** The first alarm frame of a socket is the whole list, all others are changes. */
+let isFirstAlarms = false;
+/** Changes that arrive while the list is fetched; they are newer than what it says. */
+let changesMeanwhile: { rows: Alarm[]; removed: string[] }[] | null = null;
 
 /** Opens the socket and keeps it open until `stop`. */
 export function start(): void {
@@ -363,12 +381,14 @@ function connect(): void {
   socket = s;
   lastSequence = 0;
   lastFrameMs = performance.now();
-  awaitingAlarms = true;
+  isFirstAlarms = true;
+  changesMeanwhile = null;
+  let isOpen = false;
   s.onopen = () => {
     if (socket !== s) return;
+    isOpen = true;
     lastFrameMs = performance.now();
     if (!document.hidden) resubscribe();
-    void loadAlarms(s);
   };
   s.onmessage = (event: MessageEvent<unknown>) => {
     if (socket !== s || !(event.data instanceof ArrayBuffer)) return;
@@ -379,18 +399,26 @@ function connect(): void {
       lost();
     }
   };
-  s.onclose = () => {
-    if (socket === s) lost();
+  s.onclose = (event: CloseEvent) => {
+    if (socket !== s) return;
+    lost();
+    if (!isOpen || event.code === CLOSE_LOGGED_OUT) refused();
   };
 }
 
-/** The socket brings the list, too; asking once more covers a server that sends changes only. */
-async function loadAlarms(s: WebSocket): Promise<void> {
+/** After a hole: changes may be missing, so the whole list is fetched. */
+async function reloadAlarms(s: WebSocket): Promise<void> {
+  const changes: { rows: Alarm[]; removed: string[] }[] = [];
+  changesMeanwhile = changes;
   try {
     const answer = await get<{ alarms: Alarm[] }>("/alarms?state=active");
-    if (socket === s && awaitingAlarms) alarms.replace(answer.alarms);
+    if (socket !== s || changesMeanwhile !== changes) return;
+    alarms.replace(answer.alarms);
+    for (const change of changes) alarms.merge(change.rows, change.removed);
+    changesMeanwhile = null;
   } catch {
-    // The list of the socket is the other way to the same rows.
+    // Without the list the counts would be a guess: a new socket brings it whole.
+    if (socket === s) lost();
   }
 }
 
@@ -467,9 +495,9 @@ function receive(buffer: ArrayBuffer): void {
   if (frame === null) return;
   offsetMs = Number(frame.serverTimeNs / 1_000_000n) - Date.now();
   if (hole || frame.type === FRAME.resync) {
-    resubscribe();
-    awaitingAlarms = true;
-    if (socket !== undefined) void loadAlarms(socket);
+    if (!document.hidden) resubscribe();
+    if (socket !== undefined && !isFirstAlarms) void reloadAlarms(socket);
+    for (const fn of resyncs) fn();
   }
   switch (frame.type) {
     case FRAME.values:
@@ -539,10 +567,11 @@ function flush(): void {
 
 function takeAlarms(json: unknown): void {
   const { alarms: rows = [], removed = [] } = json as { alarms?: Alarm[]; removed?: string[] };
-  if (awaitingAlarms) {
-    awaitingAlarms = false;
+  if (isFirstAlarms) {
+    isFirstAlarms = false;
     alarms.replace(rows);
   } else {
+    changesMeanwhile?.push({ rows, removed });
     alarms.merge(rows, removed);
   }
 }

@@ -19,7 +19,7 @@ class FakeSocket {
   sent: Record<string, unknown>[] = [];
   onopen: (() => void) | null = null;
   onmessage: ((event: { data: ArrayBuffer }) => void) | null = null;
-  onclose: (() => void) | null = null;
+  onclose: ((event: { code: number }) => void) | null = null;
   sequence = 0;
 
   constructor() {
@@ -238,7 +238,7 @@ test("a closed socket is lost at once, and an unreadable frame closes it", (cont
   second.receive(json(second, 0, { ui_build: "b2" }));
   assert.equal(live.connection.state, "live");
   assert.equal(live.connection.uiBuild, "b2");
-  second.onclose?.();
+  second.onclose?.({ code: 1006 });
 
   assert.equal(live.connection.state, "lost");
 });
@@ -254,6 +254,34 @@ test("the first alarm frame is the list, later ones are changes", () => {
   assert.deepEqual(live.alarms.list.map((a) => a.id), ["x"]);
   assert.deepEqual(live.alarms.counts["2"], { active: 1, unacknowledged: 0 });
   assert.equal(live.newestUnacknowledged(), undefined);
+});
+
+test("a change right after a hole is no list: what it does not name stays", async () => {
+  const answer = { ok: true, status: 200, text: () => Promise.resolve(JSON.stringify({ alarms: [alarm("z")] })) };
+  Object.assign(globalThis, { fetch: () => Promise.resolve(answer) });
+  socket().open();
+  socket().receive(json(socket(), 2, { alarms: [alarm("x")], removed: [] }));
+  socket().sequence++;
+  socket().receive(json(socket(), 0, {}));
+  socket().receive(json(socket(), 2, { alarms: [alarm("y")], removed: [] }));
+  assert.deepEqual(live.alarms.list.map((a) => a.id).sort(), ["x", "y"]);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+
+  assert.deepEqual(live.alarms.list.map((a) => a.id).sort(), ["y", "z"]);
+});
+
+test("type 9 tells those who keep lists, and a session that ended is reported", () => {
+  let resyncs = 0;
+  let refusals = 0;
+  live.onResync(() => resyncs++);
+  live.onRefused(() => refusals++);
+  socket().open();
+  const view = header(9, socket(), {});
+  socket().receive(view.buffer as ArrayBuffer);
+  socket().onclose?.({ code: 4401 });
+
+  assert.equal(resyncs, 1);
+  assert.equal(refusals, 1);
 });
 
 test("an event reaches those who asked for its topic", () => {

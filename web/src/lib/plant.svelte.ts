@@ -1,9 +1,10 @@
 /**
  * Assets and points of the plant, loaded once and kept: names, units and limits change seldom.
  *
- * The server says with `revision` when they have; a page that needs certainty calls `load(true)`.
+ * When they have, the server says so on the live socket and everything is fetched again.
  */
 import { get } from "./api.ts";
+import { onResync } from "./live.svelte.ts";
 import type { Asset, Point } from "./types.ts";
 
 const PAGES_MAX = 50;
@@ -84,3 +85,7 @@ async function allPoints(): Promise<Point[]> {
 }
 
 export const plant = new Plant();
+
+onResync(() => {
+  if (plant.loaded) plant.load(true).catch(() => undefined);
+});

@@ -2,8 +2,8 @@
  * Who is signed in, in which plant. The whole app waits for the first answer of GET /session.
  */
 import { del, get, onUnauthenticated, patch, post, setCsrf } from "./api.ts";
-import { browserLanguage, locale, setLanguage } from "./i18n.svelte.ts";
-import { start, stop } from "./live.svelte.ts";
+import { browserLanguage, setLanguage } from "./i18n.svelte.ts";
+import { onRefused, start, stop } from "./live.svelte.ts";
 import type { Language, Permission, Session } from "./types.ts";
 
 class SessionStore {
@@ -83,4 +83,11 @@ onUnauthenticated(() => {
   if (session.state === "ok") void session.ended();
 });
 
-export { locale };
+// A socket that is not let in cannot say why; GET /session can.
+onRefused(() => {
+  if (session.state !== "ok") return;
+  get<Session>("/session").then(
+    (answer) => (answer.state === "ok" ? undefined : session.ended()),
+    () => undefined,
+  );
+});
