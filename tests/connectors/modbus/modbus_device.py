@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Unit:
-    """Tables by read function (1 coil, 2 discrete, 3 holding, 4 input); a missing cell is a hole."""
+    """Tables by read function (1 coil, 2 discrete, 3 holding, 4 input); no cell, no answer."""
 
     tables: dict[int, dict[int, int]] = field(default_factory=lambda: {f: {} for f in (1, 2, 3, 4)})
     registers_max: int = 125
@@ -36,6 +36,7 @@ class Device:
     def __init__(self, units: dict[int, Unit] | None = None) -> None:
         self.units = units or {1: Unit()}
         self.log: list[tuple[int, int, int, int]] = []
+        self.asked = asyncio.Event()
         self.port = 0
         self.wrong_transaction = False
         self.answer_delay_s = 0.0
@@ -84,6 +85,7 @@ class Device:
 
     def answer(self, unit_id: int, pdu: bytes) -> bytes | None:
         function, address, count = struct.unpack(">BHH", pdu[:5])
+        self.asked.set()
         self.log.append((unit_id, function, address, count))
         unit = self.units.get(unit_id)
         if unit is None or unit.is_silent:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from penstock.connectors.modbus import Modbus, ModbusConfig, ModbusPoint
 from penstock.model import TextColumn
 from penstock.model.point import KIND_BY_NAME

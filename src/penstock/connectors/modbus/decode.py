@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
 
 TWO_64 = float(2**64)
+NO_VALUE_FLAGS = TimeOrigin.RECEIPT | Flag.NO_VALUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class NumberDecoder:
         bad = quality < Quality.UNCERTAIN
         if bad.any():
             value[bad] = np.nan if self.is_float else 0
-            flags[bad] |= Flag.NO_VALUE
+            flags[bad] = NO_VALUE_FLAGS
         return Frame(self._point, time_ns.take(self.position), value, quality, flags)
 
     def _fill(
@@ -155,7 +156,7 @@ class TextDecoder:
                 quality[row] = Quality.BAD_DECODING
             is_good = quality[row] == Quality.GOOD
             texts.append(text if is_good and text is not None else "")
-            flags[row] |= 0 if is_good else Flag.NO_VALUE
+            flags[row] = TimeOrigin.RECEIPT if is_good else NO_VALUE_FLAGS
         column = TextColumn.of(texts)
         return Frame(self._point, time_ns.take(self.position), column, quality, flags)
 
