@@ -156,18 +156,11 @@ class Log:
 
     async def append_event(self, event: Event) -> int:
         """Log sequence, when the event is durable."""
-        return await self._append_small(
-            Entry(RecordKind.EVENT, event, [encode_event(event)], self._origin)
-        )
+        return await self._append_small(self._event_entry(event))
 
     async def append_events(self, events: Sequence[Event]) -> int:
         """Sequence of the last; they may be split over groups, in order."""
-        return await self._append_all(
-            [
-                Entry(RecordKind.EVENT, event, [encode_event(event)], self._origin)
-                for event in events
-            ]
-        )
+        return await self._append_all([self._event_entry(event) for event in events])
 
     async def append_json(self, kind: RecordKind, payload: dict[str, Json]) -> int:
         """A gap, finding, command or work order."""
@@ -268,6 +261,9 @@ class Log:
         if future is not None:
             self._counts["duplicates"] += 1
         return future
+
+    def _event_entry(self, event: Event) -> Entry:
+        return Entry(RecordKind.EVENT, event, [encode_event(event)], self._origin)
 
     async def _append_small(self, entry: Entry) -> int:
         self._check_open()
