@@ -1,0 +1,1 @@
+"""Alarms: conditions that need an operator; a projection of the log's alarm events."""
