@@ -32,9 +32,8 @@ class Oracle:
         values = frame.value.to_list() if isinstance(frame.value, TextColumn) else frame.value
         columns = zip(frame.point, frame.time_ns, values, frame.quality, frame.flags, strict=True)
         for point, time_ns, value, quality, flags in columns:
-            if isinstance(value, np.generic):
-                value = value.item()
-            row = Row(int(time_ns), value, int(quality), int(flags), sequence)
+            plain = value.item() if isinstance(value, np.generic) else value
+            row = Row(int(time_ns), plain, int(quality), int(flags), sequence)
             self.rows.setdefault(int(point), []).append(row)
 
     def visible(self, point: int) -> list[Row]:
@@ -53,7 +52,8 @@ class Oracle:
     def last(self, point: int) -> Row | None:
         newest: Row | None = None
         for row in self.rows.get(point, []):
-            if newest is None or row.time_ns > newest.time_ns or (row.time_ns == newest.time_ns and row.key != newest.key):
+            is_newer = newest is None or row.time_ns > newest.time_ns
+            if is_newer or (row.time_ns == newest.time_ns and row.key != newest.key):
                 newest = row
         return newest
 

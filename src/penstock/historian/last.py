@@ -155,8 +155,9 @@ class LastTable:
         self._row[point[rows]] = rows
         rows = rows[self._row[point[rows]] == rows]
         is_moved = (time_ns[rows] > before_ns[rows]) | (known[rows] == 0)
-        is_new: npt.NDArray[np.bool_] = is_moved | self._differs(frame, rows)
-        return rows[is_new]
+        is_new = is_moved | self._differs(frame, rows)
+        winners: npt.NDArray[np.intp] = rows[is_new]
+        return winners
 
     @staticmethod
     def _newest(

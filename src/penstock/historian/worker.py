@@ -8,14 +8,13 @@ door with a clear error. Nothing that was accepted is dropped.
 from __future__ import annotations
 
 import asyncio
-import functools
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
 from penstock.codec.record import RecordKind
-from penstock.model import Batch
+from penstock.model import Batch, Refused
 from penstock.model.time import SECOND_NS
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 RECORDS_MAX = 256
 RETRY_S = 5
+QUERIES_MAX = 64
 READER_NAME = "historian"
 
 _log = structlog.get_logger(__name__)
@@ -81,6 +81,7 @@ class HistorianWorker:
         self._flush_pool = ThreadPoolExecutor(1, "historian-flush")
         self._flush: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
+        self._queries = 0
 
     async def run(self) -> None:
         """Follow the log for ever. Whatever was appended before the start is replayed first."""
@@ -107,10 +108,16 @@ class HistorianWorker:
         await self._wait_flushed()
 
     async def query(self, answer: Callable[[Snapshot], _T], handles: Sequence[int]) -> _T:
-        """Run a pure function on a snapshot in a query thread."""
+        """Run a pure function on a snapshot in a query thread; Refused("busy") when too many wait."""
+        if self._queries >= QUERIES_MAX:
+            raise Refused("busy")
         snapshot = self.historian.pin(handles)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._query_pool, functools.partial(answer, snapshot))
+        self._queries += 1
+        try:
+            return await loop.run_in_executor(self._query_pool, answer, snapshot)
+        finally:
+            self._queries -= 1
 
     async def close(self, *, flush: bool = True) -> None:
         """After `run` has ended: flush what was read, so that the next start replays little."""

@@ -1,0 +1,243 @@
+"""HTTP of history: trends, samples, newest values and CSV, cut to what the principal may view.
+
+A point outside the principal's subtrees answers exactly like one that does not
+exist, so that nobody can find out which points there are.
+"""
+
+# No `from __future__ import annotations`: FastAPI reads the annotations at run time.
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Literal, Protocol
+from uuid import UUID
+
+import numpy as np
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from penstock.codec.trend import MEDIA_TYPE
+from penstock.historian.answer import CSV_POINTS_MAX, PENS_MAX, CsvPoint, cells, csv_rows, trend
+from penstock.historian.envelope import PX_MAX
+from penstock.historian.last import LastRows
+from penstock.historian.query import SAMPLES_MAX, Cursor, raw
+from penstock.historian.worker import HistorianWorker
+from penstock.model import Point, Refused
+from penstock.model.point import NAME_BY_KIND
+from penstock.model.time import parse_ns
+from penstock.security.principal import Principal
+from penstock.security.routes import requires
+from penstock.world import Clock
+
+Viewer = Annotated[Principal, requires("view", is_anywhere=True)]
+LAST_MAX = 10_000
+PX_MIN = 10
+# 1824 to 2116: far from the ends of int64, so that widening a span cannot overflow.
+TIME_NS_MAX = 2**62
+JsonValue = float | str | None
+
+
+class PointDirectory(Protocol):
+    """Where the routes find a point by its identity; the registry has it."""
+
+    def by_id(self, id_: UUID) -> Point | None:
+        """The point, or None."""
+        ...
+
+
+class TrendRequest(BaseModel):
+    """What a chart asks for: up to 16 points over a span of so many pixels."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    points: list[UUID] = Field(min_length=1, max_length=PENS_MAX)
+    from_ns: str = Field(pattern=r"^-?\d{1,19}$")
+    to_ns: str = Field(pattern=r"^-?\d{1,19}$")
+    px: int = Field(ge=PX_MIN, le=PX_MAX)
+    mode: Literal["envelope", "raw", "auto"] = "auto"
+
+
+class SamplesView(BaseModel):
+    """A page of samples, bit-equal: integers are decimal strings, no value is null."""
+
+    point: UUID
+    kind: str
+    unit: str
+    time_ns: list[str]
+    value: list[JsonValue]
+    quality: list[int]
+    flags: list[int]
+    cursor: str | None
+
+
+class LastView(BaseModel):
+    """Newest sample of a point."""
+
+    id: UUID
+    value: JsonValue
+    time_ns: str
+    quality: int
+    flags: int
+    sequence: str
+
+
+class LastAnswer(BaseModel):
+    """Newest samples in the order of the request; null where there is none."""
+
+    server_time_ns: str
+    values: list[LastView | None]
+
+
+def routes(historian: HistorianWorker, directory: PointDirectory, clock: Clock) -> APIRouter:
+    """Must be included before the registry's router, whose /points/{id} would take /points/last."""
+    router = APIRouter()
+
+    @router.post("/trend", response_class=Response)
+    async def post_trend(principal: Viewer, request: TrendRequest) -> Response:
+        """Columns for a chart: docs/reference/formats/trend.md."""
+        from_ns, to_ns = _span(request.from_ns, request.to_ns)
+        points = [_visible(directory, principal, id_) for id_ in request.points]
+        handles = [None if point is None else point.handle for point in points]
+        answer = await historian.query(
+            lambda snapshot: trend(snapshot, handles, from_ns, to_ns, request.px, request.mode),
+            [handle for handle in handles if handle is not None],
+        )
+        return Response(answer, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
+
+    @router.get("/trend.csv", response_class=StreamingResponse)
+    async def get_csv(
+        principal: Viewer,
+        points: str,
+        from_: Annotated[str, Query(alias="from")],
+        to: str,
+    ) -> StreamingResponse:
+        """All samples of the points as CSV, streamed, one point behind the other."""
+        from_ns, to_ns = _span(from_, to)
+        wanted = [_existing(directory, principal, id_) for id_ in _ids(points, CSV_POINTS_MAX)]
+        asked = [CsvPoint(point.handle, point.path, point.unit) for point in wanted]
+        snapshot = historian.historian.pin([point.handle for point in wanted])
+        return StreamingResponse(
+            csv_rows(snapshot, asked, from_ns, to_ns),
+            media_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="penstock.csv"'},
+        )
+
+    @router.get("/points/last")
+    async def get_last(principal: Viewer, ids: str) -> LastAnswer:
+        """Newest samples of up to 10,000 points."""
+        wanted = [_visible(directory, principal, id_) for id_ in _ids(ids, LAST_MAX)]
+        known = [point for point in wanted if point is not None]
+        rows = historian.historian.last.rows(np.array([point.handle for point in known], np.uint32))
+        found = {point.id: last_view(point, rows, row) for row, point in enumerate(known)}
+        return LastAnswer(
+            server_time_ns=str(clock.now_ns()),
+            values=[None if point is None else found[point.id] for point in wanted],
+        )
+
+    @router.get("/points/{point_id}/samples")
+    async def get_samples(
+        principal: Viewer,
+        point_id: Annotated[UUID, Path()],
+        from_: Annotated[str, Query(alias="from")],
+        to: str,
+        limit: Annotated[int, Query(ge=1, le=SAMPLES_MAX)] = 10_000,
+        cursor: str = "",
+    ) -> SamplesView:
+        """Raw samples with from <= time < to, a page at a time."""
+        point = _existing(directory, principal, point_id)
+        from_ns, to_ns = _span(from_, to)
+        after = _cursor(cursor)
+        rows, following = await historian.query(
+            partial(
+                raw,
+                handle=point.handle,
+                from_ns=from_ns,
+                to_ns=to_ns,
+                limit=limit,
+                after=after,
+            ),
+            [point.handle],
+        )
+        return SamplesView(
+            point=point.id,
+            kind=NAME_BY_KIND[point.kind],
+            unit=point.unit,
+            time_ns=[str(time_ns) for time_ns in rows.time_ns.tolist()],
+            value=[_json(item) for item in cells(rows)],
+            quality=rows.quality.tolist(),
+            flags=rows.flags.tolist(),
+            cursor=None if following is None else str(following),
+        )
+
+    return router
+
+
+def last_view(point: Point, rows: LastRows, row: int) -> LastView | None:
+    """Newest sample of one point for JSON; None if it has none."""
+    if not rows.kind[row]:
+        return None
+    return LastView(
+        id=point.id,
+        value=_json(rows.value(row)),
+        time_ns=str(rows.time_ns[row]),
+        quality=int(rows.quality[row]),
+        flags=int(rows.flags[row]),
+        sequence=str(rows.sequence[row]),
+    )
+
+
+def _json(item: float | str | None) -> JsonValue:
+    """float64 as a number, int64 as text (JavaScript has 53 bits), NaN and infinity as null."""
+    if isinstance(item, float):
+        return item if math.isfinite(item) else None
+    return None if item is None else str(item)
+
+
+def _visible(directory: PointDirectory, principal: Principal, id_: UUID) -> Point | None:
+    point = directory.by_id(id_)
+    return point if point is not None and principal.may("view", point.asset) else None
+
+
+def _existing(directory: PointDirectory, principal: Principal, id_: UUID) -> Point:
+    point = _visible(directory, principal, id_)
+    if point is None:
+        raise Refused("not_found", f"There is no point {id_}.")
+    return point
+
+
+def _ids(text: str, count_max: int) -> Sequence[UUID]:
+    words = [word for word in text.split(",") if word]
+    if len(words) > count_max:
+        raise Refused("too_large", f"At most {count_max} points at once.")
+    try:
+        return [UUID(word) for word in words]
+    except ValueError as error:
+        raise Refused("invalid_request", "The list of points holds no UUID.") from error
+
+
+def _span(from_: str, to: str) -> tuple[int, int]:
+    from_ns, to_ns = _time(from_), _time(to)
+    if from_ns >= to_ns:
+        raise Refused("invalid_request", "The span ends before it begins.")
+    return from_ns, to_ns
+
+
+def _time(text: str) -> int:
+    """Integer nanoseconds, or RFC 3339."""
+    try:
+        is_number = text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()
+        time_ns = int(text) if is_number and len(text) <= 20 else parse_ns(text)
+    except ValueError as error:
+        raise Refused("invalid_request", f"{text[:40]!r} is not a time.") from error
+    if abs(time_ns) > TIME_NS_MAX:
+        raise Refused("invalid_request", "Times lie between the years 1824 and 2116.")
+    return time_ns
+
+
+def _cursor(text: str) -> Cursor | None:
+    if not text:
+        return None
+    try:
+        return Cursor.parse(text)
+    except ValueError as error:
+        raise Refused("invalid_request", "The cursor is not one of ours.") from error
