@@ -4,7 +4,6 @@ The files are the truth for what a person wants; what was discovered and which
 identity a thing has lives in the registry.
 """
 
-from penstock.config.plant import AssetEntry, ConnectorEntry, Plant, PointEntry, RuleEntry
-from penstock.config.settings import Settings
+from penstock.config.plant import AssetEntry, ConnectorEntry, Plant, PointEntry
 
-__all__ = ["AssetEntry", "ConnectorEntry", "Plant", "PointEntry", "RuleEntry", "Settings"]
+__all__ = ["AssetEntry", "ConnectorEntry", "Plant", "PointEntry"]

@@ -14,7 +14,6 @@ from penstock.config.plant import (
     ConnectorEntry,
     Plant,
     PointEntry,
-    RuleEntry,
     path_problem,
 )
 from penstock.config.point_list import read_points
@@ -69,12 +68,9 @@ def load_plant(home: Path) -> Plant:
     points = tuple(
         point for path in _files(reading, "points", ".csv") for point in _points(reading, path)
     )
-    rules = tuple(
-        rule for path in _files(reading, "rules", ".toml") for rule in _rules(reading, path)
-    )
-    plant = Plant(assets, connectors, points, rules, (), tuple(reading.files))
+    plant = Plant(assets, connectors, points, (), tuple(reading.files))
     problems = [*reading.problems, *_cross_check(plant)]
-    return Plant(assets, connectors, points, rules, tuple(problems), tuple(reading.files))
+    return Plant(assets, connectors, points, tuple(problems), tuple(reading.files))
 
 
 def _files(reading: _Reading, folder: str, suffix: str) -> list[Path]:
@@ -185,15 +181,6 @@ def _points(reading: _Reading, path: Path) -> list[PointEntry]:
     points, problems = read_points(data, _place(reading, path))
     reading.problems += problems
     return points
-
-
-def _rules(reading: _Reading, path: Path) -> list[RuleEntry]:
-    place = _place(reading, path)
-    tables = _tables(reading, path, _toml(reading, path) or {}, "rules")
-    return [
-        RuleEntry(f"{place}: rules[{number}]", table)
-        for number, table in enumerate(tables, start=1)
-    ]
 
 
 def _cross_check(plant: Plant) -> list[ConfigProblem]:

@@ -1,4 +1,4 @@
-"""The plant folder as parsed: assets, connectors with their points, loose points, rules.
+"""The plant folder as parsed: assets, connectors with their points, loose points.
 
 A point stands where it is fed: in the CSV beside its connector. Columns that
 are not of the host go to the connector as text.
@@ -73,21 +73,12 @@ class ConnectorEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleEntry:
-    """One [[rules]] table as it stands in its file; the rules capability validates it."""
-
-    place: str
-    document: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
 class Plant:
     """Everything under plant/, with the problems found while reading it."""
 
     assets: tuple[AssetEntry, ...] = ()
     connectors: tuple[ConnectorEntry, ...] = ()
     points: tuple[PointEntry, ...] = ()
-    rules: tuple[RuleEntry, ...] = ()
     problems: tuple[ConfigProblem, ...] = ()
     files: tuple[str, ...] = ()
 

@@ -150,6 +150,9 @@ ERROR_TABLE: dict[str, ErrorEntry] = {
     "method_not_allowed": ErrorEntry(
         405, "This address does not know the method.", "See `/api/v1/openapi.json`."
     ),
+    "configuration_invalid": ErrorEntry(
+        422, "The plant folder has mistakes; nothing was changed.", "Mend every place in `errors`."
+    ),
     "internal": ErrorEntry(
         500, "Something went wrong inside Penstock.", "See the log; report it with the request id."
     ),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from penstock.config import Plant
+    from penstock.model import Point
     from penstock.state.database import State
     from penstock.world import Clock
 
@@ -28,6 +29,7 @@ class Registry:
         self._node = node
         with state.read() as connection:
             self._stored = store.load_points(connection)
+        self._handles = {item.point.id: item.point.handle for item in self._stored}
         self.snapshot = Snapshot()
 
     def plan(
@@ -53,9 +55,18 @@ class Registry:
         rows |= {point.id: StoredPoint(point, now_ns) for point in plan.removed}
         rows |= {point.id: StoredPoint(point) for point in plan.points}
         self._stored = list(rows.values())
+        self._handles = {item.point.id: item.point.handle for item in self._stored}
         self.snapshot = Snapshot.of(self.snapshot.revision + 1, plan.assets, plan.points)
         return self.snapshot
+
+    def by_id(self, id_: UUID) -> Point | None:
+        """Live point of this identity."""
+        return self.snapshot.by_id(id_)
 
     def all_known(self) -> list[StoredPoint]:
         """Live points and tombstones (for the log's dictionary)."""
         return list(self._stored)
+
+    def handle_of(self, id_: UUID) -> int | None:
+        """Handle of any point that was ever committed, also of a removed one."""
+        return self._handles.get(id_)

@@ -1,25 +1,21 @@
 """HTTP: the asset tree and the points, cut to what the principal may view."""
 
-from __future__ import annotations
+# No `from __future__ import annotations`: FastAPI reads the annotations at run time.
+from collections.abc import Callable, Sequence
+from typing import Annotated
+from uuid import UUID
 
-from typing import TYPE_CHECKING, Annotated
+from fastapi import APIRouter, Query
 
-from fastapi import APIRouter, Depends, Query
-
-from penstock.model import Refused
+from penstock.model import Point, Refused
 from penstock.model.point import NAME_BY_KIND
 from penstock.model.units import unit_label
+from penstock.registry.snapshot import Snapshot
 from penstock.registry.views import AssetsView, AssetView, LimitView, PointsView, PointView
 from penstock.security.principal import Principal
 from penstock.security.routes import requires
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from uuid import UUID
-
-    from penstock.model import Point
-    from penstock.registry.snapshot import Snapshot
-
+Viewer = Annotated[Principal, requires("view", is_anywhere=True)]
 POINTS_MAX = 10_000
 
 
@@ -28,7 +24,6 @@ def routes(
 ) -> APIRouter:
     """`limits_of` gives the limit rules of a point (rules lie above the registry)."""
     router = APIRouter()
-    Viewer = Annotated[Principal, Depends(requires("view"))]  # noqa: N806
 
     @router.get("/assets")
     async def list_assets(principal: Viewer) -> AssetsView:

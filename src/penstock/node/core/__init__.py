@@ -1,0 +1,1 @@
+"""The core process: log, historian, rules, alarms, commands, HTTP and live socket."""

@@ -1,0 +1,102 @@
+"""When the field process itself is away: its points must not look as if all were well.
+
+A restart takes a second and says nothing; an absence that lasts becomes one bad
+row per point, written by core, exactly like a device's loss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+import structlog
+
+from penstock.model import Batch, Flag, Frame, Quality, Refused, TextColumn, TimeOrigin, ValueKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.log import Log
+    from penstock.model import Origin, Point
+    from penstock.model.frame import Values
+    from penstock.registry import Snapshot
+    from penstock.world import Clock
+
+log = structlog.get_logger()
+
+ABSENT_AFTER_S = 5.0
+_FLAGS = int(TimeOrigin.RECEIPT) | int(Flag.NO_VALUE)
+
+
+class AbsenceWatch:
+    """Marks all fed points bad when no field process has been there for a while."""
+
+    def __init__(
+        self, data_log: Log, snapshot: Callable[[], Snapshot], origin: Origin, clock: Clock
+    ) -> None:
+        self._log = data_log
+        self._snapshot = snapshot
+        self._origin = origin
+        self._clock = clock
+        self._sequences = itertools.count(1)
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def on_change(self, is_connected: bool) -> None:
+        """The link came or went."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not is_connected:
+            self._timer = asyncio.get_running_loop().call_later(ABSENT_AFTER_S, self._begin)
+
+    def close(self) -> None:
+        """The node stops: an absence is expected."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _begin(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._mark())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _mark(self) -> None:
+        points = [point for point in self._snapshot().points if point.connector is not None]
+        if not points:
+            return
+        log.warning("field_absent", points=len(points))
+        frames = absent_frames(points, self._clock.now_ns())
+        try:
+            await self._log.append_batch(Batch(self._origin, next(self._sequences), frames))
+        except Refused as refusal:
+            log.warning("absence_not_written", code=refusal.code)
+
+
+def absent_frames(points: list[Point], time_ns: int) -> tuple[Frame, ...]:
+    """One row a point: bad for what a device feeds, 0 for "answers" of the device itself."""
+    frames = []
+    for kind in ValueKind:
+        of_kind = [point for point in points if point.kind == kind]
+        if of_kind:
+            frames.append(_frame(kind, of_kind, time_ns))
+    return tuple(frames)
+
+
+def _frame(kind: ValueKind, points: list[Point], time_ns: int) -> Frame:
+    rows = len(points)
+    is_own = np.array([point.path.startswith("system/") for point in points])
+    values: dict[ValueKind, Values] = {
+        ValueKind.FLOAT: np.full(rows, np.nan),
+        ValueKind.INT: np.zeros(rows, np.int64),
+        ValueKind.TEXT: TextColumn(np.zeros(rows + 1, np.uint32), np.zeros(0, np.uint8)),
+    }
+    return Frame(
+        np.array([point.handle for point in points], np.uint32),
+        np.full(rows, time_ns, np.int64),
+        values[kind],
+        np.where(is_own, Quality.GOOD, Quality.BAD_NO_COMMUNICATION).astype(np.uint8),
+        np.where(is_own, int(TimeOrigin.RECEIPT), _FLAGS).astype(np.uint8),
+    )

@@ -1,0 +1,186 @@
+"""From the plant folder to running connectors: check everything, then commit, then tell.
+
+Nothing is changed while there is one problem; all problems of files, rules,
+protocols and identities come back together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from penstock.codec.dictionary import DictionaryEntry
+from penstock.config.identity import write_ids
+from penstock.config.loader import FOLDER, load_plant
+from penstock.model import ConfigError, ConfigProblem
+from penstock.node.configuration import (
+    connected_path,
+    field_document,
+    placeholder_id,
+    system_points,
+)
+from penstock.rules.config import LoadedRules, load_rules, read_rule_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.config import Plant
+    from penstock.log import Log
+    from penstock.model.event import Json
+    from penstock.node.core.field_link import FieldLink
+    from penstock.node.home import Home
+    from penstock.registry import Registry, Snapshot
+    from penstock.registry.plan import RegistryPlan
+    from penstock.world import Disk
+
+    Document = dict[str, Json]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plant that has been checked whole and could be committed."""
+
+    plant: Plant
+    registry: RegistryPlan
+    rules: LoadedRules
+    devices: tuple[tuple[str, str], ...]
+    warnings: tuple[ConfigProblem, ...]
+
+
+class Applier:
+    """Plan and apply of one node; one at a time."""
+
+    def __init__(
+        self,
+        home: Home,
+        node_name: str,
+        *,
+        disk: Disk,
+        registry: Registry,
+        data_log: Log,
+        field: FieldLink,
+        on_applied: Callable[[Snapshot, LoadedRules], None],
+    ) -> None:
+        self._home = home
+        self._node_name = node_name
+        self._disk = disk
+        self._registry = registry
+        self._log = data_log
+        self._field = field
+        self._on_applied = on_applied
+        self._turn = asyncio.Lock()
+
+    async def plan(self) -> Prepared:
+        """Check the folder; ConfigError with every problem, nothing changed."""
+        plant = await asyncio.to_thread(load_plant, self._home.root)
+        answer = await self._field.plan(field_document(plant, placeholder_id, ()))
+        devices = _devices(answer)
+        simulated = {entry.name for entry in plant.connectors if entry.simulated}
+        planned = self._registry.plan(
+            plant, system_points(self._node_name, devices, simulated), _periods(plant, answer)
+        )
+        rules = await asyncio.to_thread(self._rules, planned)
+        problems = [
+            *plant.problems,
+            *_field_problems(answer),
+            *planned.problems,
+            *rules.problems,
+        ]
+        if any(not problem.is_warning for problem in problems):
+            raise ConfigError(problems)
+        return Prepared(plant, planned, rules, devices, tuple(problems))
+
+    async def apply(self) -> tuple[Prepared, tuple[str, ...]]:
+        """Check and commit, and the files that got ids; unchanged connectors go on undisturbed."""
+        async with self._turn:
+            prepared = await self.plan()
+            return await self._commit(prepared)
+
+    async def _commit(self, prepared: Prepared) -> tuple[Prepared, tuple[str, ...]]:
+        plan = prepared.registry
+        files: list[str] = []
+        warnings = list(prepared.warnings)
+        try:
+            files = await asyncio.to_thread(write_ids, self._home.root, plan.ids, self._disk)
+        except OSError as error:
+            warnings.append(
+                ConfigProblem(
+                    FOLDER,
+                    f"ids cannot be written ({error}); renames will begin new points. "
+                    "Make the folder writable and run `penstock apply`.",
+                    is_warning=True,
+                )
+            )
+        snapshot = await self._registry.commit(plan)
+        await self._log_dictionary()
+        self._on_applied(snapshot, prepared.rules)
+        ids = {point.path: point.id for point in snapshot.points}
+        self._field.configure(
+            field_document(
+                prepared.plant,
+                lambda entry: ids[entry.path],
+                [
+                    (connector, device, ids[connected_path(self._node_name, connector, device)])
+                    for connector, device in prepared.devices
+                ],
+                self._node_name,
+            )
+        )
+        return replace(prepared, warnings=tuple(warnings)), tuple(files)
+
+    async def _log_dictionary(self) -> None:
+        """Handles become known in the log before a batch can use them."""
+        known = {entry.handle: entry for entry in self._log.dictionary}
+        fresh = [
+            entry
+            for item in self._registry.all_known()
+            if known.get(item.point.handle)
+            != (
+                entry := DictionaryEntry(
+                    item.point.handle, item.point.id, item.point.kind, item.point.path
+                )
+            )
+        ]
+        if fresh:
+            await self._log.append_dictionary(fresh)
+
+    def _rules(self, planned: RegistryPlan) -> LoadedRules:
+        return load_rules(read_rule_files(self._home.root / FOLDER / "rules"), planned.points)
+
+
+def _devices(answer: Document) -> tuple[tuple[str, str], ...]:
+    lines = answer["lines"]
+    assert isinstance(lines, list)
+    found = []
+    for line in lines:
+        assert isinstance(line, dict)
+        devices = line["devices"]
+        assert isinstance(devices, list)
+        found += [(str(line["connector"]), str(device)) for device in devices]
+    return tuple(found)
+
+
+def _periods(plant: Plant, answer: Document) -> dict[str, int]:
+    periods = answer["periods"]
+    assert isinstance(periods, dict)
+    by_id = {str(placeholder_id(point)): point.path for point in plant.all_points()}
+    return {
+        by_id[id_]: period
+        for id_, period in periods.items()
+        if isinstance(period, int) and id_ in by_id
+    }
+
+
+def _field_problems(answer: Document) -> list[ConfigProblem]:
+    problems = answer["problems"]
+    assert isinstance(problems, list)
+    return [
+        ConfigProblem(str(item["place"]), str(item["message"]), bool(item["is_warning"]))
+        for item in problems
+        if isinstance(item, dict)
+    ]

@@ -1,0 +1,250 @@
+"""Core: the parts joined, and the tasks that run until the node stops.
+
+Everything that must go on for a sample to reach the disk runs in one task group:
+if one of these tasks fails, the process ends and the supervisor starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from penstock.alarms.desk import AlarmDesk
+from penstock.alarms.projector import AlarmProjector
+from penstock.alarms.routes import AlarmAnswers, alarm_router
+from penstock.alarms.worker import RuleWorker
+from penstock.historian.routes import routes as historian_routes
+from penstock.model import ConfigError, Refused
+from penstock.node.core.absence import AbsenceWatch
+from penstock.node.core.apply import Applier
+from penstock.node.core.field_link import FieldLink
+from penstock.node.core.limits import limits_of
+from penstock.node.core.live_feed import alarm_rows, alarms_document, counts_document
+from penstock.node.core.routes import node_routes
+from penstock.node.core.status import NodeStatus
+from penstock.registry.routes import routes as registry_routes
+from penstock.server.app import Services, create_app
+from penstock.server.listen import serve
+from penstock.server.live import LiveHub
+from penstock.server.live_routes import live_routes
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from fastapi import APIRouter, FastAPI
+
+    from penstock.alarms.alarm import Alarm
+    from penstock.model.event import Json
+    from penstock.node.core.parts import Parts
+    from penstock.registry import Snapshot
+    from penstock.rules.config import LoadedRules
+    from penstock.rules.rule import Rule
+    from penstock.security.wire import Facts
+    from penstock.server.listen import Ports
+
+log = structlog.get_logger()
+
+APPLY_RETRY_S = 2.0
+RENEW_CHECK_S = 3_600.0
+TIDY_S = 300.0
+
+
+class Core:
+    """One core process from open parts to a drained stop."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._stop = asyncio.Event()
+        self._rules: tuple[Rule, ...] | None = None
+        self._have_rules = asyncio.Event()
+        self._applies: set[asyncio.Task[None]] = set()
+        self._build_alarms()
+        self.field = FieldLink(
+            parts.log,
+            parts.registry.handle_of,
+            node=parts.keys.node,
+            public_key=parts.keys.public_bytes,
+            on_command_state=self._on_command_state,
+            on_change=self._on_field,
+        )
+        self.absence = AbsenceWatch(
+            parts.log, lambda: parts.registry.snapshot, parts.origin, parts.clock
+        )
+        self.applier = Applier(
+            parts.home,
+            parts.settings.node.name,
+            disk=parts.disk,
+            registry=parts.registry,
+            data_log=parts.log,
+            field=self.field,
+            on_applied=self._on_applied,
+        )
+        self.status = NodeStatus(parts, self.field, self.projector, self.rule_worker, self.hub)
+
+    def _build_alarms(self) -> None:
+        parts = self.parts
+        self.projector = AlarmProjector(parts.log, parts.state, parts.clock)
+        self.rule_worker = RuleWorker(
+            parts.log,
+            parts.state,
+            parts.clock,
+            self.projector,
+            lambda: parts.registry.snapshot,
+            str(parts.keys.node),
+        )
+        self.alarm_desk = AlarmDesk(
+            parts.log,
+            parts.state,
+            parts.clock,
+            self.projector,
+            lambda: parts.registry.snapshot,
+            parts.security.audit.record,
+        )
+        self.alarm_answers = AlarmAnswers(
+            self.projector,
+            parts.state,
+            lambda: parts.registry.snapshot,
+            parts.security.principal_names,
+        )
+        self.hub = LiveHub(
+            parts.historian.historian.last,
+            parts.registry.by_id,
+            lambda who: alarms_document(self.alarm_answers, who),
+            lambda who: counts_document(self.alarm_answers, who),
+            parts.clock,
+        )
+        self.projector.on_change(self._on_alarms)
+
+    # --- running
+
+    async def run(self, on_ready: Callable[[Ports], None]) -> None:
+        """Until `stop`; the way out drains what was read."""
+        parts = self.parts
+        app = self._app()
+        async with asyncio.TaskGroup() as group:
+            background = [
+                group.create_task(parts.historian.run(), name="historian"),
+                group.create_task(self.projector.run(), name="projector"),
+                group.create_task(self._run_rules(), name="rules"),
+                group.create_task(self._first_apply(), name="apply"),
+                group.create_task(self._keep_house(), name="house"),
+            ]
+            await serve(
+                app,
+                parts.bound,
+                parts.listen,
+                parts.certificates.context() if parts.listen.https is not None else None,
+                on_ready,
+                self._stop,
+            )
+            await self._drain()
+            for task in background:
+                task.cancel()
+
+    def stop(self) -> None:
+        """Begin the way out."""
+        self._stop.set()
+
+    async def connect_field(self, sock: socket.socket) -> None:
+        """The supervisor brings a fresh link."""
+        await self.field.connect(sock)
+
+    async def close(self) -> None:
+        """After `run`: write what is in memory and close the files."""
+        parts = self.parts
+        await parts.historian.close()
+        await parts.log.close()
+        parts.security.close()
+        parts.state.close()
+
+    async def _drain(self) -> None:
+        self.absence.close()
+        await self.field.close()
+        self.rule_worker.stop()
+
+    def _app(self) -> FastAPI:
+        parts = self.parts
+        return create_app(
+            Services(
+                security=parts.security,
+                facts=self._facts,
+                routers=self._routers(),
+                settings=parts.listen,
+                host_names=parts.certificates.names,
+                clock=parts.clock,
+            )
+        )
+
+    def _routers(self) -> Sequence[APIRouter]:
+        parts = self.parts
+        return (
+            historian_routes(parts.historian, parts.registry, parts.clock),
+            registry_routes(
+                lambda: parts.registry.snapshot, lambda id_: limits_of(self.rule_worker.rules, id_)
+            ),
+            alarm_router(self.alarm_answers, self.alarm_desk, parts.clock),
+            node_routes(self.status, self.applier, parts.security),
+            live_routes(self.hub, parts.security),
+        )
+
+    def _facts(self, ui_build: str) -> Facts:
+        self.hub.ui_build = ui_build
+        points = self.parts.registry.snapshot.points
+        return self.parts.facts(ui_build, any(point.simulated for point in points))
+
+    # --- tasks
+
+    async def _first_apply(self) -> None:
+        """The plant as the files say; a folder that is wrong is said and tried again by hand."""
+        while True:
+            try:
+                prepared, _ = await self.applier.apply()
+            except ConfigError as error:
+                self.status.configuration_problems = error.problems
+                problems = [str(problem) for problem in error.problems]
+                log.warning("configuration_refused", problems=problems)
+                return
+            except Refused as refusal:
+                log.warning("apply_waits", code=refusal.code, detail=refusal.detail)
+                await asyncio.sleep(APPLY_RETRY_S)
+            else:
+                log.info("configuration_applied", points=len(prepared.registry.points))
+                return
+
+    async def _run_rules(self) -> None:
+        await self._have_rules.wait()
+        assert self._rules is not None
+        await self.rule_worker.run(self._rules)
+
+    async def _keep_house(self) -> None:
+        """Certificates are renewed and old sessions removed while nobody looks."""
+        while True:
+            await asyncio.sleep(TIDY_S)
+            await self.parts.security.tidy()
+            await asyncio.to_thread(self.parts.certificates.renew_if_due)
+
+    # --- what happens
+
+    def _on_applied(self, snapshot: Snapshot, rules: LoadedRules) -> None:
+        log.info("registry_revision", revision=snapshot.revision, rules=len(rules.rules))
+        if self._rules is None:
+            self._rules = rules.rules
+            self._have_rules.set()
+        else:
+            self._rules = rules.rules
+            task = asyncio.get_running_loop().create_task(self.rule_worker.apply(rules.rules))
+            self._applies.add(task)
+            task.add_done_callback(self._applies.discard)
+        self.hub.resync()
+
+    def _on_alarms(self, changed: Sequence[Alarm], removed: Sequence[str]) -> None:
+        self.hub.publish_alarms(alarm_rows(self.alarm_answers, changed), removed)
+
+    def _on_field(self, is_connected: bool) -> None:
+        self.absence.on_change(is_connected)
+
+    def _on_command_state(self, document: dict[str, Json]) -> None:
+        log.warning("command_state_without_desk", document=document)

@@ -1,0 +1,147 @@
+"""Core's end of the link to the field process.
+
+A session comes and goes with the field process; the configuration and the
+answers of the last heartbeat outlive it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from penstock import __version__
+from penstock.codec.link import LinkType, decode_json
+from penstock.link.downlink import Downlink
+from penstock.link.session import Session
+from penstock.model import NotConnected, Refused
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from penstock.codec.link import LinkHeader
+    from penstock.link.downlink import LogDoor
+    from penstock.model.event import Json
+
+    Document = dict[str, Json]
+
+log = structlog.get_logger()
+
+PLAN_TIMEOUT_S = 30.0
+
+
+class FieldLink:
+    """The one field process of this node."""
+
+    def __init__(
+        self,
+        log_door: LogDoor,
+        handle_of: Callable[[UUID], int | None],
+        *,
+        node: UUID,
+        public_key: bytes,
+        on_command_state: Callable[[Document], None],
+        on_change: Callable[[bool], None],
+    ) -> None:
+        self._log_door = log_door
+        self._handle_of = handle_of
+        self._hello: Document = {
+            "node": str(node),
+            "public_key": public_key.hex(),
+            "version": __version__,
+        }
+        self._on_command_state = on_command_state
+        self._on_change = on_change
+        self._session: Session | None = None
+        self._configuration: Document | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._is_up = asyncio.Event()
+        self.heartbeat: Document = {}
+        self.counters: dict[str, int] = {}
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a field process is on the link."""
+        return self._is_up.is_set()
+
+    async def connect(self, sock: socket.socket) -> None:
+        """Serve a fresh link; the one before, if any, is given up."""
+        await self.close()
+        session = await Session.over(sock)
+        self._serving = asyncio.get_running_loop().create_task(self._serve(session))
+
+    async def close(self) -> None:
+        """End the session."""
+        if self._serving is not None:
+            self._serving.cancel()
+            await asyncio.wait([self._serving], timeout=1.0)
+            self._serving = None
+
+    async def plan(self, configuration: Document) -> Document:
+        """Let the field check a configuration; waits for a field process to come up."""
+        try:
+            async with asyncio.timeout(PLAN_TIMEOUT_S):
+                await self._is_up.wait()
+        except TimeoutError as error:
+            raise Refused("connector_away") from error
+        session = self._session
+        if session is None:
+            raise Refused("connector_away")
+        try:
+            return await session.query(
+                {"op": "plan", "configuration": configuration}, PLAN_TIMEOUT_S
+            )
+        except NotConnected as error:
+            raise Refused("connector_away", str(error)) from error
+
+    def configure(self, configuration: Document) -> None:
+        """What the field is to run from now on, and after each of its restarts."""
+        self._configuration = configuration
+        if self._session is not None:
+            self._session.send_json(LinkType.CONFIGURATION, configuration)
+
+    def send_command(self, envelope: bytes) -> None:
+        """Hand a signed command over; Refused("connector_away") without a field process."""
+        if self._session is None:
+            raise Refused("connector_away")
+        self._session.send(LinkType.COMMAND, [envelope])
+
+    async def _serve(self, session: Session) -> None:
+        downlink = Downlink(session, self._log_door, self._handle_of)
+        self.counters = downlink.counters
+        try:
+            async for header, payload in session.frames():
+                await self._on_frame(session, downlink, header, payload)
+        except NotConnected as error:
+            log.warning("link_lost", detail=str(error))
+        finally:
+            self._session = None
+            self._is_up.clear()
+            self.heartbeat = {}
+            self._on_change(False)
+            await session.close()
+
+    async def _on_frame(
+        self, session: Session, downlink: Downlink, header: LinkHeader, payload: bytes
+    ) -> None:
+        if header.type == LinkType.BATCH:
+            await downlink.on_batch(payload)
+        elif header.type == LinkType.DICTIONARY:
+            downlink.on_dictionary(payload)
+        elif header.type == LinkType.HELLO:
+            self._on_hello(session, downlink)
+        elif header.type == LinkType.HEARTBEAT:
+            self.heartbeat = decode_json(payload)
+        elif header.type == LinkType.COMMAND_STATE:
+            self._on_command_state(decode_json(payload))
+
+    def _on_hello(self, session: Session, downlink: Downlink) -> None:
+        session.send_json(LinkType.HELLO, {**self._hello, "credit": downlink.open()})
+        self._session = session
+        if self._configuration is not None:
+            session.send_json(LinkType.CONFIGURATION, self._configuration)
+        self._is_up.set()
+        self._on_change(True)

@@ -1,0 +1,118 @@
+"""Entry point of core: `python -m penstock.node.core.main HOME`, by the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from penstock.config.settings import load_settings
+from penstock.model import ConfigError
+from penstock.node.control import Control, Message
+from penstock.node.core.core import Core
+from penstock.node.core.parts import open_parts
+from penstock.node.home import Home, lock, lock_holder
+from penstock.node.logs import configure_logs
+from penstock.node.loop import run
+from penstock.node.settings import Settings
+from penstock.security import setup_link
+
+if TYPE_CHECKING:
+    from penstock.node.core.parts import Parts
+    from penstock.server.listen import Ports
+
+log = structlog.get_logger()
+
+EXIT_CONFIG = 2
+
+
+class CoreProcess:
+    """Core with its control channel."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.control = Control.inherited(self._on_message, core.stop)
+
+    def on_ready(self, ports: Ports) -> None:
+        """Everything listens: say where, to files and to the supervisor."""
+        facts = ready_facts(self._core.parts, ports)
+        path = self._core.parts.home.ports_file
+        public = {key: value for key, value in facts.items() if key in ("http", "https", "unix")}
+        self._core.parts.disk.write_whole(path, [json.dumps(public).encode() + b"\n"])
+        if self.control is not None:
+            self.control.send({"op": "ready", "pid": os.getpid(), **facts})
+
+    def _on_message(self, message: Message, fds: list[int]) -> None:
+        op = message.get("op")
+        if op == "stop":
+            self._core.stop()
+        elif op == "link":
+            sock = socket.socket(fileno=fds[0])
+            task = asyncio.get_running_loop().create_task(self._core.connect_field(sock))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif op == "processes":
+            rows = message["rows"]
+            assert isinstance(rows, list)
+            self._core.status.processes = rows
+
+
+def ready_facts(parts: Parts, ports: Ports) -> dict[str, str | None]:
+    """Addresses, and a set-up link while nobody has set the node up."""
+    link = None
+    if not parts.security.is_set_up() and ports.http is not None:
+        link = setup_link(ports.http.port, parts.security.issue_setup_token())
+    return {
+        "http": None if ports.http is None else str(ports.http),
+        "https": None if ports.https is None else str(ports.https),
+        "unix": None if ports.unix is None else str(ports.unix),
+        "setup_link": link,
+    }
+
+
+async def serve(home: Home) -> None:
+    """Open, run, close; the exit of the process follows."""
+    settings = load_settings(home.root, Settings)
+    parts = await open_parts(home, settings)
+    core = Core(parts)
+    process = CoreProcess(core)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, core.stop)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal's Ctrl-C: supervisor's
+    try:
+        await core.run(process.on_ready)
+    finally:
+        await core.close()
+        if process.control is not None:
+            process.control.close()
+
+
+def main() -> int:
+    """Argument: the home folder. Exit 2: a human must edit something."""
+    configure_logs("core")
+    home = Home(Path(sys.argv[1]))
+    held = lock(home)
+    if held is None:
+        return _failed(f"{home.data} is in use by process {lock_holder(home)}. Stop it first.")
+    try:
+        run(serve(home))
+    except ConfigError as error:
+        return _failed(str(error))
+    return 0
+
+
+def _failed(detail: str) -> int:
+    sys.stderr.write(detail + "\n")
+    return EXIT_CONFIG
+
+
+if __name__ == "__main__":
+    sys.exit(main())

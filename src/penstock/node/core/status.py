@@ -1,0 +1,160 @@
+"""The answer of GET /system, gathered from what each part says of itself."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from penstock.node.core.system import (
+    Rates,
+    connection_rows,
+    disk_row,
+    findings,
+    process_rows,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from penstock.alarms.projector import AlarmProjector
+    from penstock.alarms.worker import RuleWorker
+    from penstock.model import ConfigProblem
+    from penstock.model.event import Json
+    from penstock.node.core.field_link import FieldLink
+    from penstock.node.core.parts import Parts
+    from penstock.server.live import LiveHub
+
+    Document = dict[str, Json]
+
+SUSPICIOUS_JUMP_NS = 3_600 * 1_000_000_000
+
+
+class NodeStatus:
+    """Made once; `processes` is the supervisor's table as it was told last."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        field: FieldLink,
+        projector: AlarmProjector,
+        rules: RuleWorker,
+        hub: LiveHub,
+    ) -> None:
+        self._parts = parts
+        self._field = field
+        self._projector = projector
+        self._rules = rules
+        self._hub = hub
+        self._rates = Rates()
+        self._started_ns = parts.clock.now_ns()
+        self._started_monotonic_ns = parts.clock.monotonic_ns()
+        self.processes: list[Document] = []
+        self.configuration_problems: Sequence[ConfigProblem] = ()
+
+    def document(self) -> Document:
+        """Everything, as of now."""
+        parts, now_s = self._parts, time.monotonic()
+        log, history = parts.log.statistics(), parts.historian.historian.statistics()
+        processes = process_rows(self.processes, self._rates, now_s)
+        connections = connection_rows(self._field.heartbeat)
+        disk = disk_row(parts.home.data, log["file_bytes"], history["segment_bytes"])
+        audit = parts.security.audit.status()
+        found = (
+            findings(processes, connections, disk, bool(log["is_full"]), audit.is_unbroken)
+            + self._configuration_findings()
+        )
+        return {
+            "ok": not any(item["severity"] == "warning" for item in found),
+            "findings": list(found),
+            "started_ns": str(self._started_ns),
+            "server_time_ns": str(parts.clock.now_ns()),
+            "flow": self._flow(log, history, now_s),
+            "processes": list(processes),
+            "connections": list(connections),
+            "disk": disk,
+            "clock": self._clock(),
+            "certificates": [
+                {
+                    "name": item.name,
+                    "not_after_ns": str(item.not_after_ns),
+                    "days_left": item.days_left,
+                }
+                for item in parts.certificates.status()
+            ],
+            "audit": {"entries": audit.entries, "unbroken": audit.is_unbroken},
+            "kernels": "fallback",
+            "queues": self._queues(log),
+            "log": {
+                "durable_sequence": str(log["durable"]),
+                "incarnation": log["incarnation"],
+                "refused_total": log["refused"],
+                "gaps": log["gaps"],
+                "files": log["files"],
+            },
+            "simulated": any(point.simulated for point in parts.registry.snapshot.points),
+        }
+
+    def _flow(self, log: dict[str, int], history: dict[str, int], now_s: float) -> Document:
+        rows, size = history["segment_rows"], history["segment_bytes"]
+        syncs = log["syncs"]
+        return {
+            "values_per_s": self._rates.rate("rows", log["rows"], now_s),
+            "log_sync_ms": log["sync_ns"] / syncs / 1e6 if syncs else None,
+            "log_sync_max_ms": log["sync_ns_max"] / 1e6,
+            "log_pending": log["pending"],
+            "rules": self._rules.statistics()["rules"],
+            "rules_behind_records": self._rules.statistics()["behind_records"],
+            "head_rows": history["head_rows"],
+            "head_bytes": history["head_bytes"],
+            "bytes_per_sample": size / rows if rows else None,
+            "screens": self._hub.statistics()["screens"],
+        }
+
+    def _clock(self) -> Document:
+        clock = self._parts.clock
+        wall = clock.now_ns() - self._started_ns
+        steady = clock.monotonic_ns() - self._started_monotonic_ns
+        return {
+            "jump_ms": (wall - steady) / 1e6,
+            "jumped": abs(wall - steady) > SUSPICIOUS_JUMP_NS,
+        }
+
+    def _queues(self, log: dict[str, int]) -> list[Json]:
+        credit = self._parts.settings.log.credit_bytes_max
+        state = self._parts.state.statistics()
+        uplink = self._field.heartbeat.get("uplink", {})
+        assert isinstance(uplink, dict)
+        rows: list[Json] = [
+            {
+                "name": "log_credit",
+                "used": credit - log["credit_free_bytes"],
+                "limit": credit,
+                "unit": "bytes",
+            },
+            {
+                "name": "state_writer",
+                "used": state["queue_works"],
+                "limit": state["queue_works_max"],
+                "unit": "works",
+            },
+        ]
+        if uplink:
+            rows.append(
+                {
+                    "name": "field_uplink",
+                    "used": uplink["pending_bytes"],
+                    "limit": uplink["window_bytes_max"],
+                    "unit": "bytes",
+                }
+            )
+        return rows
+
+    def _configuration_findings(self) -> list[Document]:
+        return [
+            {
+                "code": "configuration_problem",
+                "severity": "warning",
+                "params": {"place": problem.place, "message": problem.message},
+            }
+            for problem in self.configuration_problems
+        ]

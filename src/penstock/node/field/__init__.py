@@ -1,0 +1,1 @@
+"""The field process: hosts connectors, owns their loops, clocks, retries and losses."""

@@ -1,0 +1,9 @@
+"""temporary"""
+
+from __future__ import annotations
+
+
+class CommandHand:
+    def __init__(self, host, clock, data): ...
+    def trust(self, node, key): ...
+    def take(self, payload, answer): ...

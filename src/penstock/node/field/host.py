@@ -1,0 +1,214 @@
+"""The host of all connectors of this process: starts, restarts and stops their lines.
+
+A new configuration restarts only the connectors whose document changed. A bug in
+a connector ends its line alone: it is reported, counted and started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import structlog
+
+from penstock.model import ConfigProblem, ValueKind
+from penstock.node.field.configuration import ConnectorPlan, plan_connector
+from penstock.node.field.line import LineRunner
+
+if TYPE_CHECKING:
+    from penstock.link.uplink import Uplink
+    from penstock.model.event import Json
+    from penstock.node.field.collector import Collector
+    from penstock.node.field.handles import HandleTable
+    from penstock.world import Clock
+
+    Document = dict[str, Json]
+
+log = structlog.get_logger()
+
+RESTART_S = 5.0
+
+
+class Host:
+    """All lines of one field process."""
+
+    def __init__(
+        self, clock: Clock, collector: Collector, uplink: Uplink, handles: HandleTable
+    ) -> None:
+        self._clock = clock
+        self._collector = collector
+        self._uplink = uplink
+        self._handles = handles
+        self._plans: dict[str, ConnectorPlan] = {}
+        self._runners: dict[str, list[LineRunner]] = {}
+        self._tasks: dict[LineRunner, asyncio.Task[None]] = {}
+        self._connected: dict[str, dict[str, int]] = {}
+        self.crashes = 0
+
+    def plan(self, document: Document) -> Document:
+        """Check a configuration without running it; lines, periods and all problems as JSON."""
+        problems: list[ConfigProblem] = []
+        lines: list[Json] = []
+        periods: dict[str, Json] = {}
+        numbers: dict[UUID, int] = {}
+        for connector in _connectors(document):
+            plan, found = plan_connector(
+                connector, lambda id_: numbers.setdefault(id_, len(numbers) + 1)
+            )
+            problems += found
+            if plan is None:
+                continue
+            for line in plan.lines:
+                lines.append(
+                    {
+                        "connector": plan.name,
+                        "line": line.name,
+                        "address": line.address,
+                        "devices": list(line.devices),
+                        "is_protected": line.is_protected,
+                    }
+                )
+                for group in plan.connector(line, self._clock).groups():
+                    periods |= {str(plan.ids[handle]): group.period_ns for handle in group.points}
+        return {
+            "lines": lines,
+            "periods": periods,
+            "problems": [
+                {"place": item.place, "message": item.message, "is_warning": item.is_warning}
+                for item in problems
+            ],
+        }
+
+    async def apply(self, document: Document) -> list[ConfigProblem]:
+        """Run a configuration; what did not change goes on undisturbed."""
+        problems: list[ConfigProblem] = []
+        wanted: dict[str, ConnectorPlan] = {}
+        documents = {str(connector["name"]): connector for connector in _connectors(document)}
+        for name, connector in documents.items():
+            plan, found = plan_connector(connector, self._handles.handle_of)
+            problems += found
+            if plan is not None:
+                wanted[name] = plan
+        for name in [*self._plans]:
+            if name not in wanted or wanted[name].digest != self._plans[name].digest:
+                await self._stop(name)
+        for name, plan in wanted.items():
+            if name not in self._plans:
+                self._name_points(documents[name])
+                self._plans[name] = plan
+        return problems
+
+    def start(self) -> None:
+        """Start the lines of connectors that have none yet (after the dictionary was sent)."""
+        for name, plan in self._plans.items():
+            if name in self._runners:
+                continue
+            self._runners[name] = [self._runner(plan, number) for number in range(len(plan.lines))]
+            for runner in self._runners[name]:
+                self._start(runner)
+
+    async def close(self) -> None:
+        """Stop all lines; what they have read goes into a last Batch."""
+        for name in [*self._plans]:
+            await self._stop(name)
+        self._collector.flush()
+
+    def runner_of(self, id_: UUID) -> tuple[LineRunner, int] | None:
+        """The line that feeds a point, and the point's handle there."""
+        for name, plan in self._plans.items():
+            for handle, point in plan.ids.items():
+                if point == id_:
+                    for runner in self._runners.get(name, ()):
+                        if any(item.handle == handle for item in runner.line.points):
+                            return runner, handle
+        return None
+
+    def statistics(self) -> list[Json]:
+        """One row a device."""
+        return [
+            row
+            for runners in self._runners.values()
+            for runner in runners
+            for row in _device_rows(runner)
+        ]
+
+    def _name_points(self, connector: Document) -> None:
+        for item in _list(connector["points"]):
+            kind = item["kind"]
+            assert isinstance(kind, int)
+            self._handles.name(UUID(str(item["id"])), ValueKind(kind), str(item["path"]))
+        for item in _list(connector["devices"]):
+            self._handles.name(UUID(str(item["id"])), ValueKind.INT, str(item["path"]))
+            self._connected.setdefault(str(connector["name"]), {})[str(item["name"])] = (
+                self._handles.handle_of(UUID(str(item["id"])))
+            )
+
+    def _runner(self, plan: ConnectorPlan, number: int) -> LineRunner:
+        return LineRunner(
+            plan,
+            plan.lines[number],
+            clock=self._clock,
+            collector=self._collector,
+            uplink=self._uplink,
+            connected=self._connected[plan.name],
+        )
+
+    def _start(self, runner: LineRunner) -> None:
+        task = asyncio.get_running_loop().create_task(runner.run(), name=runner.line.address)
+        self._tasks[runner] = task
+        task.add_done_callback(lambda done: self._on_end(runner, done))
+
+    def _on_end(self, runner: LineRunner, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or self._tasks.get(runner) is not task:
+            return
+        self.crashes += 1
+        log.error(
+            "line_crashed",
+            connector=runner.plan.name,
+            line=runner.line.address,
+            restart_in_s=RESTART_S,
+            exc_info=task.exception(),
+        )
+        asyncio.get_running_loop().call_later(RESTART_S, self._start_again, runner)
+
+    def _start_again(self, runner: LineRunner) -> None:
+        if runner in self._tasks:
+            self._start(runner)
+
+    async def _stop(self, name: str) -> None:
+        self._plans.pop(name, None)
+        for runner in self._runners.pop(name, ()):
+            task = self._tasks.pop(runner, None)
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task], timeout=2.0)
+
+
+def _connectors(document: Document) -> list[Document]:
+    return _list(document["connectors"])
+
+
+def _list(value: Json) -> list[Document]:
+    assert isinstance(value, list)
+    return [item for item in value if isinstance(item, dict)]
+
+
+def _device_rows(runner: LineRunner) -> list[Json]:
+    return [
+        {
+            "connector": runner.plan.name,
+            "plugin": runner.plan.type.title,
+            "device": device.name,
+            "address": runner.line.address,
+            "is_protected": runner.line.is_protected,
+            "is_connected": device.state.is_connected,
+            "since_ns": device.since_ns,
+            "answer_ms": device.answer_ms,
+            "points": len(device.points),
+            "rows": device.rows,
+            "good_rows": device.good_rows,
+            **runner.counters,
+        }
+        for device in runner.devices.values()
+    ]

@@ -1,0 +1,116 @@
+"""Where things lie: one folder for configuration and data, another for keys.
+
+data/FORMAT names the data's version and its key folder, so that data which is
+moved on its machine finds its keys again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """$PENSTOCK_HOME and the places in it."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        """Log, segments, state: all that is backed up with the configuration."""
+        return self.root / "data"
+
+    @property
+    def log(self) -> Path:
+        """Partition 0 of the log."""
+        return self.data / "log" / "0"
+
+    @property
+    def segments(self) -> Path:
+        """The historian's files."""
+        return self.data / "segments"
+
+    @property
+    def state_url(self) -> str:
+        """Database of users, registry and projections."""
+        return f"sqlite:///{(self.data / 'state.db').resolve()}"
+
+    @property
+    def logs(self) -> Path:
+        """What the processes say."""
+        return self.root / "logs"
+
+    @property
+    def ports_file(self) -> Path:
+        """Written once everything listens."""
+        return self.data / "ports.json"
+
+    @property
+    def sockets(self) -> Path:
+        """Folder of the local socket: short, mode 0700 (a socket path has at most 108 bytes)."""
+        digest = hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:8]
+        runtime = os.environ.get("XDG_RUNTIME_DIR")
+        if runtime and Path(runtime).is_dir():
+            return Path(runtime) / f"penstock-{digest}"
+        return Path(tempfile.gettempdir()) / f"penstock-{os.getuid()}-{digest}"
+
+    @property
+    def socket(self) -> Path:
+        """The local command line's socket."""
+        return self.sockets / "api.sock"
+
+    def key_name(self) -> str:
+        """Name of the key folder, made at the first call."""
+        path = self.data / "FORMAT"
+        if path.exists():
+            document = json.loads(path.read_text())
+            assert document["format"] == FORMAT, f"{path} is of format {document['format']}"
+            return str(document["keys"])
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = secrets.token_hex(4)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps({"format": FORMAT, "keys": name}) + "\n")
+        temporary.replace(path)
+        return name
+
+
+def default_home() -> Path:
+    """$PENSTOCK_HOME, else a service's or the user's own folder."""
+    named = os.environ.get("PENSTOCK_HOME")
+    if named:
+        return Path(named)
+    if os.geteuid() == 0 and Path("/var/lib/penstock").is_dir():
+        return Path("/var/lib/penstock")
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "penstock"
+
+
+def lock(home: Home) -> int | None:
+    """Take the data folder for this process (a descriptor to keep), None if another has it."""
+    home.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = os.open(home.data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        return None
+    os.ftruncate(file, 0)
+    os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+    return file
+
+
+def lock_holder(home: Home) -> str:
+    """Process that holds the data folder, as far as it has said so."""
+    try:
+        return (home.data / "lock").read_text().strip() or "unknown"
+    except OSError:
+        return "unknown"

@@ -1,0 +1,108 @@
+"""What must be right before anything starts: `python -m penstock.node.prepare HOME`.
+
+A process of its own, so that the supervisor, which lives for years, never holds
+pydantic and Alembic in its memory. It answers with one JSON object on standard
+output and binds nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from penstock.model import ConfigError, ConfigProblem
+from penstock.node.check import Checked, check_home
+from penstock.node.home import FORMAT, Home, lock, lock_holder
+from penstock.security.keys import NodeKeys, key_folder, open_keys
+from penstock.state import needs_migration
+from penstock.state.migrate import migrate
+
+EXIT_FAULT = 1
+EXIT_CONFIG = 2
+PYTHON_MIN = (3, 11)
+
+Answer = dict[str, object]
+
+
+def prepare(home: Home) -> tuple[Answer, int]:
+    """Folders, keys, schema, check; the answer and the exit code."""
+    _make_folders(home)
+    held = lock(home)
+    if held is None:
+        sentence = (
+            f"{home.root} is in use by process {lock_holder(home)}. "
+            "Stop it first (Ctrl-C there), or give another folder with --home."
+        )
+        return {"fault": sentence}, EXIT_FAULT
+    try:
+        keys = open_node_keys(home)
+        if needs_migration(home.state_url):
+            migrate(home.state_url)
+        checked = check_home(home, keys.node)
+    except ConfigError as error:
+        return {"problems": _documents(error.problems)}, EXIT_CONFIG
+    finally:
+        os.close(held)
+    if checked.problems:
+        return _refusal(checked), EXIT_CONFIG
+    return {
+        "node": str(keys.node),
+        "points": checked.points,
+        "warnings": _documents(checked.warnings),
+        "simulator_port": checked.simulator_port,
+    }, 0
+
+
+def open_node_keys(home: Home) -> NodeKeys:
+    """The keys of this home's node; ConfigError for data of another format."""
+    path = home.data / "FORMAT"
+    if path.exists():
+        try:
+            found = json.loads(path.read_text())["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            message = "is damaged. Restore it from a backup; it names the folder of the keys."
+            raise ConfigError([ConfigProblem(str(path), message)]) from error
+        if found != FORMAT:
+            message = f"says format {found}; this Penstock knows {FORMAT}. Install the newer one."
+            raise ConfigError([ConfigProblem(str(path), message)])
+    return open_keys(key_folder(home.key_name()))
+
+
+def main() -> int:
+    """Argument: the home folder."""
+    if sys.version_info < PYTHON_MIN:
+        return _answer({"fault": "Penstock needs Python 3.11 or newer."}, EXIT_FAULT)
+    home = Home(Path(sys.argv[1]))
+    try:
+        return _answer(*prepare(home))
+    except OSError as error:
+        place = error.filename or home.root
+        sentence = f"{place}: {error.strerror}. Penstock must be able to write there; mend this."
+        return _answer({"fault": sentence}, EXIT_FAULT)
+
+
+def _make_folders(home: Home) -> None:
+    for folder in (home.root, home.data, home.log, home.segments, home.logs):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _refusal(checked: Checked) -> Answer:
+    return {
+        "problems": _documents(checked.problems),
+        "warnings": _documents(checked.warnings),
+    }
+
+
+def _documents(problems: tuple[ConfigProblem, ...]) -> list[dict[str, str]]:
+    return [{"place": item.place, "message": item.message} for item in problems]
+
+
+def _answer(answer: Answer, exit_code: int) -> int:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

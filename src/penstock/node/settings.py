@@ -1,0 +1,33 @@
+"""All of penstock.toml: the sections of the capabilities joined."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from penstock.config.settings import NodeSettings, PlantSettings, Section
+from penstock.historian.config import HistorianSettings
+from penstock.log.config import LogSettings
+
+
+class ListenSettings(Section):
+    """Where the web app and the API listen."""
+
+    http: str = Field(
+        "127.0.0.1:8080", description="Plaintext address; loopback only. Empty: none."
+    )
+    https: str = Field("127.0.0.1:8443", description="TLS address. Empty: none.")
+    names: tuple[str, ...] = Field(
+        (), description="Further host names under which browsers reach this node."
+    )
+    certificate: str = Field("", description="Path of the customer's certificate chain (PEM).")
+    key: str = Field("", description="Path of that certificate's private key (PEM).")
+
+
+class Settings(Section):
+    """Every section has defaults; an empty file is valid."""
+
+    plant: PlantSettings = PlantSettings()
+    node: NodeSettings = NodeSettings()
+    server: ListenSettings = ListenSettings()
+    log: LogSettings = LogSettings()
+    historian: HistorianSettings = HistorianSettings()

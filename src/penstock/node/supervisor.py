@@ -1,0 +1,247 @@
+"""Starts, watches and restarts the processes of a node; makes their links; touches no data.
+
+It imports nothing but the standard library, so that the one process that must
+never die is small and has little to die of. A child that dies comes back; the
+others go on and get a fresh end of the link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from logging.handlers import RotatingFileHandler
+from typing import TYPE_CHECKING
+
+from penstock.node.control import ENVIRONMENT, Control, Message
+from penstock.node.processes import RESTART_S_MIN, ProcessSpec, restart_after_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+LOG_BYTES_MAX = 10 * 1024 * 1024
+LOG_FILES = 10
+LINE_BYTES_MAX = 64 * 1024
+STOP_S = {"field": 5.0, "core": 8.0, "simulator": 1.0}
+EXIT_CONFIG = 2
+WATCH_S = 0.1
+
+
+@dataclass(slots=True)
+class Child:
+    """A process of the table and what became of it."""
+
+    spec: ProcessSpec
+    process: subprocess.Popen[bytes] | None = None
+    control: Control | None = None
+    started: float = 0.0
+    restarts: int = 0
+    pause_s: float = RESTART_S_MIN / 2
+    last_exit: int | None = None
+    buffer: bytes = b""
+    facts: Message = field(default_factory=dict)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process is not None and self.process.poll() is None
+
+
+class Supervisor:
+    """One node's process tree."""
+
+    def __init__(
+        self,
+        specs: Sequence[ProcessSpec],
+        logs: Path,
+        on_ready: Callable[[Message], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._children = {spec.name: Child(spec) for spec in specs}
+        self._on_ready = on_ready
+        self._say = say
+        self._is_ready = False
+        self._stop = asyncio.Event()
+        self._exit_code = 0
+        self._log = _open_log(logs)
+
+    async def run(self) -> int:
+        """Until a signal; the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        for child in self._children.values():
+            self._start(child)
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_S):
+                    await self._stop.wait()
+            self._watch()
+        await self._shut_down()
+        return self._exit_code
+
+    def _start(self, child: Child) -> None:
+        ours, theirs = socket.socketpair()
+        reader, writer = os.pipe()
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        if child.spec.has_control:
+            environment[ENVIRONMENT] = str(theirs.fileno())
+        child.process = subprocess.Popen(  # noqa: S603 - our own modules
+            child.spec.command,
+            stdin=subprocess.DEVNULL,
+            stdout=writer,
+            stderr=writer,
+            pass_fds=(theirs.fileno(),) if child.spec.has_control else (),
+            env=environment,
+            start_new_session=True,
+        )
+        os.close(writer)
+        theirs.close()
+        child.started = time.monotonic()
+        self._read_log(child, reader)
+        if child.spec.has_control:
+            child.control = Control(
+                ours, lambda message, _fds: self._on_message(child, message), lambda: None
+            )
+        else:
+            ours.close()
+        self._make_links(child)
+        self._tell_core()
+
+    def _make_links(self, child: Child) -> None:
+        """A fresh link for every pair of which this child is one end."""
+        core = self._children.get("core")
+        if core is None or core.control is None:
+            return
+        if child is core:
+            for other in self._children.values():
+                if other.spec.links_to_core and other.is_alive:
+                    _link(core, other)
+        elif child.spec.links_to_core:
+            _link(core, child)
+
+    def _watch(self) -> None:
+        for child in self._children.values():
+            if child.process is None or child.is_alive:
+                continue
+            self._on_exit(child)
+
+    def _on_exit(self, child: Child) -> None:
+        assert child.process is not None
+        child.last_exit = child.process.returncode
+        child.process = None
+        if child.control is not None:
+            child.control.close()
+            child.control = None
+        if child.last_exit == EXIT_CONFIG and child.spec.name == "core":
+            self._exit_code = EXIT_CONFIG
+            self._stop.set()
+            return
+        child.pause_s = restart_after_s(time.monotonic() - child.started, child.pause_s)
+        child.restarts += 1
+        name, pause_s = child.spec.name, child.pause_s
+        self._say(f"{name} ended with {child.last_exit}; it starts again in {pause_s:.1f} s.")
+        self._tell_core()
+        asyncio.get_running_loop().call_later(pause_s, self._restart, child)
+
+    def _restart(self, child: Child) -> None:
+        if not self._stop.is_set() and child.process is None:
+            self._start(child)
+
+    def _on_message(self, child: Child, message: Message) -> None:
+        if message.get("op") == "ready":
+            child.facts = message
+            if child.spec.name == "core" and not self._is_ready:
+                self._is_ready = True
+                self._on_ready(message)
+            self._tell_core()
+        elif message.get("op") == "failed":
+            self._say(str(message.get("detail")))
+
+    def _tell_core(self) -> None:
+        core = self._children.get("core")
+        if core is None or core.control is None:
+            return
+        rows = [
+            {
+                "name": child.spec.name,
+                "pid": child.process.pid if child.process is not None else None,
+                "restarts": child.restarts,
+                "last_exit": child.last_exit,
+                "up_since": child.started,
+            }
+            for child in self._children.values()
+        ]
+        rows.append({"name": "supervisor", "pid": os.getpid(), "restarts": 0, "last_exit": None})
+        core.control.send({"op": "processes", "rows": rows})
+
+    async def _shut_down(self) -> None:
+        for name in ("field", "core", "simulator"):
+            child = self._children.get(name)
+            if child is not None and child.process is not None:
+                await self._end(child, STOP_S[name])
+
+    async def _end(self, child: Child, limit_s: float) -> None:
+        process = child.process
+        assert process is not None
+        if child.control is not None:
+            child.control.send({"op": "stop"})
+        else:
+            process.terminate()
+        until = time.monotonic() + limit_s
+        while process.poll() is None and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        if process.poll() is None:
+            self._say(f"{child.spec.name} did not stop within {limit_s:.0f} s and was ended.")
+            process.kill()
+            process.wait()
+
+    def _read_log(self, child: Child, reader: int) -> None:
+        os.set_blocking(reader, False)
+        asyncio.get_running_loop().add_reader(reader, self._on_log, child, reader)
+
+    def _on_log(self, child: Child, reader: int) -> None:
+        try:
+            data = os.read(reader, LINE_BYTES_MAX)
+        except BlockingIOError:
+            return
+        if not data:
+            asyncio.get_running_loop().remove_reader(reader)
+            os.close(reader)
+            return
+        *lines, child.buffer = (child.buffer + data).split(b"\n")
+        if len(child.buffer) > LINE_BYTES_MAX:
+            lines, child.buffer = [*lines, child.buffer], b""
+        for line in lines:
+            self._log.info("%s", line.decode("utf-8", "replace"))
+
+
+def _link(core: Child, other: Child) -> None:
+    assert core.control is not None
+    if other.control is None:
+        return
+    one, two = socket.socketpair()
+    core.control.send({"op": "link", "peer": other.spec.name, "fds": 1}, (one.fileno(),))
+    other.control.send({"op": "link", "peer": "core", "fds": 1}, (two.fileno(),))
+    one.close()
+    two.close()
+
+
+def _open_log(folder: Path) -> logging.Logger:
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = RotatingFileHandler(
+        folder / "penstock.log", maxBytes=LOG_BYTES_MAX, backupCount=LOG_FILES - 1
+    )
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("penstock.children")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.handlers = [handler]
+    return logger
