@@ -175,16 +175,22 @@ export interface System {
   ok: boolean;
   findings: {
     code: string;
-    params: Record<string, string | number>;
+    params: Record<string, string | number | null>;
     severity: "note" | "warning";
   }[];
   started_ns: Ns;
   server_time_ns: Ns;
+  /** A server names of each pair what it measures; what is not there is not shown. */
   flow: {
     values_per_s: number;
-    log_unsynced_ms: number;
-    log_fsync_p99_ms: number;
-    rules_behind_ms: number;
+    log_unsynced_ms?: number | null;
+    log_fsync_p99_ms?: number | null;
+    log_sync_ms?: number | null;
+    log_sync_max_ms?: number | null;
+    log_pending?: number;
+    rules_behind_ms?: number | null;
+    rules_behind_records?: number;
+    rules?: number;
     head_rows: number;
     head_bytes: number;
     bytes_per_sample: number | null;
@@ -194,7 +200,7 @@ export interface System {
     name: string;
     pid: number | null;
     state: "running" | "restarting" | "stopped";
-    up_s: number;
+    up_s: number | null;
     cpu_pct: number | null;
     pss_mb: number | null;
     rss_mb: number | null;
@@ -211,13 +217,13 @@ export interface System {
     log_bytes: number;
     segments_bytes: number;
   };
-  clock: { offset_ms: number | null; jumped: boolean };
-  certificates: { name: string; not_after: string; days_left: number }[];
+  clock: { offset_ms?: number | null; jump_ms?: number | null; jumped: boolean };
+  certificates: { name: string; days_left: number }[];
   audit: { entries: number; unbroken: boolean };
   kernels: "compiled" | "fallback";
   queues: { name: string; used: number; limit: number; unit: string }[];
   log: {
-    sequence: number | string;
+    sequence?: number | string;
     durable_sequence: number | string;
     incarnation: number | string;
     refused_total: number;
@@ -232,7 +238,9 @@ export interface Connection {
   address: string;
   points: number;
   answer_ms: number | null;
-  good_pct_24h: number | null;
+  good_pct_24h?: number | null;
+  /** Since the connection was made, where the server keeps no 24 h. */
+  good_pct?: number | null;
   state: "good" | "slow" | "lost" | "off";
   since_ns: Ns;
   unprotected: boolean;
