@@ -251,6 +251,19 @@ class Security:
 
         await self._guarded_write(work)
 
+    async def set_password(self, principal: Principal, user_id: str, password: str) -> None:
+        """Another password; who is logged in with the old one is logged out."""
+        checked = parse_user_id(user_id)
+        hashed = await self._passwords.hash(password)
+
+        def work(connection: Connection) -> None:
+            user = self._live_user(connection, checked)
+            self._users.replace(connection, replace(user, password_hash=hashed))
+            self._sessions.revoke_user(connection, user.id)
+            self._note(connection, principal.id, "user.password", f"user:{user.id}")
+
+        await self._guarded_write(work)
+
     # --- care
 
     async def tidy(self) -> None:

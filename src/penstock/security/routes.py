@@ -5,6 +5,7 @@ forgotten check is a failed start and not an open door.
 """
 
 # No `from __future__ import annotations`: FastAPI reads the annotations at run time.
+import asyncio
 import pwd
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,12 +29,14 @@ from penstock.security.wire import (
     AuditEntry,
     Facts,
     LoginBody,
+    PasswordBody,
     PreferencesBody,
     RoleAnswer,
     RolesAnswer,
     SessionAnswer,
     SessionUser,
     SetupBody,
+    SetupTokenAnswer,
     UserAnswer,
     UserBody,
     UsersAnswer,
@@ -226,6 +229,16 @@ def _add_user_routes(router: APIRouter, security: Security) -> None:
     async def delete_user(who: Administrator, user_id: str) -> None:
         """Delete a user and end the sessions."""
         await security.delete_user(who, user_id)
+
+    @router.put("/users/{user_id}/password", status_code=HTTPStatus.NO_CONTENT, tags=["users"])
+    async def put_password(who: Administrator, user_id: str, body: PasswordBody) -> None:
+        """Set a user's password and end the sessions."""
+        await security.set_password(who, user_id, body.password)
+
+    @router.post("/setup-token", status_code=HTTPStatus.CREATED, tags=["users"])
+    async def post_setup_token(_who: Administrator) -> SetupTokenAnswer:
+        """A new one-time token; before the set-up only the local socket gets this far."""
+        return SetupTokenAnswer(token=await asyncio.to_thread(security.issue_setup_token))
 
     @router.get("/roles", dependencies=[requires("view", is_anywhere=True)], tags=["users"])
     async def get_roles() -> RolesAnswer:

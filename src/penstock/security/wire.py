@@ -63,6 +63,12 @@ class UserBody(_Body):
     roles: Annotated[list[str], Field(min_length=1, max_length=20)]
 
 
+class PasswordBody(_Body):
+    """Another password."""
+
+    password: Secret
+
+
 class PlantFacts(BaseModel):
     """What the login page shows of the plant."""
 
@@ -125,6 +131,12 @@ class UsersAnswer(BaseModel):
     """All users."""
 
     users: list[UserAnswer]
+
+
+class SetupTokenAnswer(BaseModel):
+    """The token in clear text, told once."""
+
+    token: str
 
 
 class RoleAnswer(BaseModel):

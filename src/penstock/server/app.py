@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI
-from fastapi.datastructures import Default
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts
@@ -83,8 +82,6 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
         max_body_size=None,
         telemetry={"tracing": False},
-        # As a default, so that routes with an answer model keep pydantic's direct way.
-        default_response_class=Default(NanSafeResponse),
     )
     app.services = services
     app.state.security = services.security
@@ -116,7 +113,16 @@ def assert_all_declared(app: FastAPI) -> None:
 def _include(app: FastAPI, services: Services, static: StaticFiles) -> None:
     own = security_router(services.security, lambda: services.facts(static.ui_build))
     for router in (own, *services.routers, _openapi_router(app)):
+        _make_nan_safe(router)
         app.include_router(router, prefix=PREFIX)
+
+
+def _make_nan_safe(router: APIRouter) -> None:
+    """Routes with an answer model keep pydantic's direct way, which is safe and faster."""
+    for context in iter_route_contexts(router.routes):
+        route = context.original_route
+        if isinstance(route, APIRoute) and route.response_field is None:
+            route.response_class = NanSafeResponse
 
 
 def _openapi_router(app: FastAPI) -> APIRouter:
