@@ -25,8 +25,10 @@ LEVEL_LOW_M = 1.5
 LEVEL_HIGH_M = 4.6
 VALVE_LOSS = 1.1e-5
 VALVE_TRAVEL_PER_S = 100.0 / 30.0
-NETWORK_DEMAND = 29.0
-HIGH_ZONE_DEMAND = 8.0
+NETWORK_DEMAND = 31.6
+NETWORK_LIFT_M = 8.0  # consumers live above the works: no pump, no water
+HIGH_ZONE_DEMAND = 9.3
+HIGH_ZONE_LIFT_M = 20.0
 NETWORK_STORE = 9.0
 HIGH_ZONE_STORE = 3.0
 START_STRAINER_BAR = 0.346  # the alarm comes at 0.35
@@ -167,8 +169,9 @@ class Waterworks:
         valve_drop = min(valve_drop, high.data.head_zero_m)
         high.flow(self.level_m, self.network_m + valve_drop, STEP_S)
         boost.flow(self.network_m, self.high_zone_m, STEP_S)
-        used = NETWORK_DEMAND * self.demand * math.sqrt(max(self.network_m, 0.0))
-        used_high = HIGH_ZONE_DEMAND * self.demand * math.sqrt(max(self.high_zone_m, 0.0))
+        used = NETWORK_DEMAND * self.demand * math.sqrt(max(self.network_m - NETWORK_LIFT_M, 0.0))
+        high_m = max(self.high_zone_m - HIGH_ZONE_LIFT_M, 0.0)
+        used_high = HIGH_ZONE_DEMAND * self.demand * math.sqrt(high_m)
         surplus = high.flow_m3h - used - boost.flow_m3h
         self.network_m = max(self.network_m + surplus * STEP_S / NETWORK_STORE, 0.0)
         surplus = boost.flow_m3h - used_high
