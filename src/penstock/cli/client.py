@@ -1,0 +1,137 @@
+"""The running server over its Unix socket; whoever owns the data folder needs no password.
+
+It uses http.client and not httpx, because reading httpx from the disk takes
+longer than the 150 ms in which a verb has to say something.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import uuid
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from penstock.cli.document import document, rows, text
+from penstock.cli.outcome import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from penstock.cli.document import Document
+    from penstock.node.home import Home
+
+BASE = "/api/v1"
+TIMEOUT_S = 35.0
+PROBE_S = 2.0
+ANSWER_BYTES_MAX = 256 * 1024 * 1024
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def is_running(home: Home) -> bool:
+    """Whether a server answers at the socket of `home`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PROBE_S)
+        try:
+            probe.connect(str(home.socket))
+        except OSError:
+            return False
+    return True
+
+
+def not_running(home: Home) -> Fault:
+    """The sentence for a verb that needs a server."""
+    return Fault(
+        f"Penstock does not run in {home.root}; start it with `penstock up --home {home.root}`."
+    )
+
+
+class Client:
+    """Requests to the API; every refusal is a Fault with the server's own words."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Document:
+        """The answer of GET below /api/v1."""
+        return _parsed(self.get_bytes(path, query))
+
+    def get_bytes(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        """The body as it is (CSV)."""
+        return self._ask("GET", f"{path}?{urlencode(query)}" if query else path, None)
+
+    def post(self, path: str, body: Document | None = None) -> Document:
+        """The answer of POST; each call has an Idempotency-Key of its own."""
+        return _parsed(self._ask("POST", path, body or {}))
+
+    def put(self, path: str, body: Document) -> None:
+        """PUT without an answer."""
+        self._ask("PUT", path, body)
+
+    def delete(self, path: str) -> None:
+        """DELETE without an answer."""
+        self._ask("DELETE", path, None)
+
+    def _ask(self, method: str, path: str, body: Document | None) -> bytes:
+        connection = _UnixConnection(str(self._home.socket), TIMEOUT_S)
+        headers = {"Idempotency-Key": str(uuid.uuid4()), "Accept": "application/json"}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body).encode()
+        try:
+            connection.request(method, BASE + path, data, headers)
+            answer = connection.getresponse()
+            content = answer.read(ANSWER_BYTES_MAX)
+        except TimeoutError as error:
+            raise Fault(
+                f"Penstock in {self._home.root} did not answer within {TIMEOUT_S:.0f} s; "
+                "see `penstock doctor` and its logs folder."
+            ) from error
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise not_running(self._home) from error
+        except PermissionError as error:
+            raise Fault(
+                f"{self._home.socket} belongs to another user; run this as the owner of "
+                f"{self._home.root} or as root."
+            ) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Fault(
+                f"Penstock in {self._home.root} broke off the answer "
+                f"({type(error).__name__}); it may be stopping. Try again in a moment."
+            ) from error
+        finally:
+            connection.close()
+        if answer.status >= http.client.BAD_REQUEST:
+            raise _refusal(answer.status, content)
+        return content
+
+
+def _parsed(content: bytes) -> Document:
+    try:
+        return document(json.loads(content))
+    except ValueError as error:
+        raise Fault("The server's answer is not JSON; is another program at the socket?") from error
+
+
+def _refusal(status: int, content: bytes) -> Fault:
+    """RFC 9457: the detail says what, the remedy says what to do, `errors` say where."""
+    try:
+        problem = document(json.loads(content))
+        errors = rows(problem.get("errors") or [])
+    except (ValueError, Fault):
+        return Fault(f"The server answered HTTP {status}; see its log.")
+    words = [text(problem.get("detail")) or text(problem.get("title")), text(problem.get("remedy"))]
+    lines = [f"{text(item.get('path'))}: {text(item.get('message'))}" for item in errors]
+    return Fault(" ".join(filter(None, words)) or f"HTTP {status}.", lines)

@@ -1,0 +1,232 @@
+"""The table of verbs: what each does, examples, arguments. Parser, help and docs come from it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock import __version__
+from penstock.node.home import Home, default_home
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROLES = ("viewer", "operator", "engineer", "auditor", "administrator")
+EXIT_CODES = "Exit codes: 0 done, 1 fault, 2 wrong usage."
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose help begins with examples, because that is what most people came for."""
+
+    examples: tuple[str, ...] = ()
+
+    def format_help(self) -> str:
+        """Examples, then what argparse writes."""
+        text = super().format_help()
+        return "\n".join([*self.examples, "", text]) if self.examples else text
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb; `module` is where its `run(options)` lives."""
+
+    name: str
+    summary: str
+    examples: tuple[str, ...]
+    add_arguments: Callable[[Parser], None]
+    about: str = ""
+
+    @property
+    def module(self) -> str:
+        """File of the verb; a dash is no name in Python."""
+        return f"penstock.cli.{self.name.replace('-', '_')}"
+
+
+def build_parser() -> Parser:
+    """The parser of all verbs."""
+    parser = Parser(
+        prog="penstock",
+        description="Penstock carries a machine's data to a decision, "
+        "and the decision back to the machine.",
+        epilog=EXIT_CODES,
+        allow_abbrev=False,
+    )
+    parser.examples = ("penstock up --demo",)
+    parser.add_argument("--version", action="version", version=f"penstock {__version__}")
+    commands = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb in VERBS:
+        one = commands.add_parser(
+            verb.name,
+            help=verb.summary,
+            description=f"{verb.summary} {verb.about}".strip(),
+            epilog=EXIT_CODES,
+            allow_abbrev=False,
+        )
+        one.examples = verb.examples
+        verb.add_arguments(one)
+    return parser
+
+
+def module_of(name: str) -> str:
+    """Module of the verb `name`."""
+    return next(verb.module for verb in VERBS if verb.name == name)
+
+
+def _home(text: str) -> Home:
+    return Home(Path(text).expanduser().absolute())
+
+
+def _shared(parser: Parser) -> None:
+    """What every verb has; the last arguments of its help."""
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    parser.add_argument(
+        "--home",
+        type=_home,
+        metavar="DIR",
+        default=str(default_home()),
+        help="data and configuration (default: $PENSTOCK_HOME, else your own data folder)",
+    )
+
+
+def _up(parser: Parser) -> None:
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        help="run the demonstration plant; an empty home gets its plant folder",
+    )
+    parser.add_argument("--http", metavar="ADDR", help="address of plain HTTP; loopback only")
+    parser.add_argument("--https", metavar="ADDR", help="address of HTTPS")
+    parser.add_argument(
+        "--no-simulator", action="store_true", help="with --demo: do not start its simulator"
+    )
+    parser.add_argument(
+        "--ready-fd",
+        type=int,
+        metavar="N",
+        help="descriptor that gets one JSON line once everything listens",
+    )
+    _shared(parser)
+
+
+def _apply(parser: Parser) -> None:
+    parser.add_argument("--plan", action="store_true", help="show what would change")
+    _shared(parser)
+
+
+def _read(parser: Parser) -> None:
+    parser.add_argument("path", nargs="*", metavar="PATH", help="point, or pattern with * ? [ ]")
+    parser.add_argument("--all", action="store_true", help="every point")
+    parser.add_argument(
+        "--from",
+        dest="begin",
+        metavar="TIME",
+        help="history from here: RFC 3339, or a span back from now such as 15m, 6h, 7d",
+    )
+    parser.add_argument("--to", dest="end", metavar="TIME", help="end of the history")
+    parser.add_argument("--csv", action="store_true", help="print CSV (UTC)")
+    _shared(parser)
+
+
+def _write(parser: Parser) -> None:
+    parser.add_argument("path", metavar="PATH", help="path of the point")
+    parser.add_argument("value", metavar="VALUE", help="number, text, or a label such as RUN")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; goes into the audit")
+    parser.add_argument("--yes", action="store_true", help="do not ask before sending")
+    _shared(parser)
+
+
+def _watch(parser: Parser) -> None:
+    parser.add_argument("path", nargs="+", metavar="PATH", help="point, or pattern with * ? [ ]")
+    parser.add_argument("--hz", type=float, default=5.0, help="at most so many updates a second")
+    parser.add_argument("--count", type=int, metavar="N", help="end after N lines")
+    _shared(parser)
+
+
+def _user(parser: Parser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    add = actions.add_parser("add", help="make a user", allow_abbrev=False)
+    add.add_argument("name", metavar="NAME", help="name to log in with")
+    add.add_argument("--role", required=True, choices=ROLES, help="what the user may do")
+    add.add_argument("--display-name", default="", metavar="TEXT", help="name on the screen")
+    password = actions.add_parser("password", help="set a new password", allow_abbrev=False)
+    password.add_argument("name", metavar="NAME", help="name of the user")
+    for action in (add, password):
+        action.add_argument(
+            "--password-stdin",
+            action="store_true",
+            help="read the password from standard input instead of asking for it",
+        )
+    remove = actions.add_parser("remove", help="delete a user", allow_abbrev=False)
+    remove.add_argument("name", metavar="NAME", help="name of the user")
+    for action in (add, password, remove, actions.add_parser("list", help="show all users")):
+        _shared(action)
+
+
+VERBS = (
+    Verb(
+        "up",
+        "Start Penstock and stay until Ctrl-C.",
+        ("penstock up --demo", "penstock up --home /var/lib/penstock --https 0.0.0.0:8443"),
+        _up,
+    ),
+    Verb(
+        "check",
+        "Find everything that is wrong in penstock.toml and the plant folder, without connecting.",
+        ("penstock check --home /var/lib/penstock",),
+        _shared,
+    ),
+    Verb(
+        "apply",
+        "Make the running Penstock as the plant folder says.",
+        ("penstock apply --plan", "penstock apply"),
+        _apply,
+    ),
+    Verb(
+        "read",
+        "Show the newest values, or the history.",
+        (
+            "penstock read 'Lakeside Water/Intake/*'",
+            "penstock read 'Lakeside Water/Intake/P-101/speed' --from 1h --csv",
+        ),
+        _read,
+    ),
+    Verb(
+        "write",
+        "Send a command to a point and wait until the device has confirmed it.",
+        ("penstock write 'Lakeside Water/Intake/P-101/run-command' STOP --reason 'seal leaks'",),
+        _write,
+        "The command goes through the same desk as one from the screen: checked, asked, audited. "
+        "Exit code 0 means confirmed by read-back, and nothing else does.",
+    ),
+    Verb(
+        "watch",
+        "Show values as they change, one line a change.",
+        ("penstock watch 'Lakeside Water/*/pressure'",),
+        _watch,
+    ),
+    Verb(
+        "doctor",
+        "Look at this machine and this home, and say what to do about each fault.",
+        ("penstock doctor",),
+        _shared,
+    ),
+    Verb(
+        "user",
+        "Make, list and remove users.",
+        (
+            "penstock user add ada --role operator --password-stdin < password.txt",
+            "penstock user list",
+        ),
+        _user,
+        "Works with and without a running Penstock.",
+    ),
+    Verb(
+        "setup-link",
+        "Print a new one-time link for the first administrator.",
+        ("penstock setup-link",),
+        _shared,
+    ),
+    Verb("ports", "Show where the running Penstock listens.", ("penstock ports --json",), _shared),
+)
