@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -60,7 +60,8 @@ class Plant:
         """Append one batch of new samples; the number of the last sample is its value."""
         numbers = range(self.accepted, self.accepted + rows)
         times = [BASE_NS + number * SECOND_NS for number in numbers]
-        batch = Batch(self.origin, self.accepted + 1, (frame(point, times, [float(n) for n in numbers]),))
+        samples = frame(point, times, [float(n) for n in numbers])
+        batch = Batch(self.origin, self.accepted + 1, (samples,))
         sequence = await self.log.append_batch(batch)
         self.accepted += rows
         return sequence
@@ -136,10 +137,8 @@ async def test_a_power_cut_at_any_call_of_a_flush_loses_and_doubles_nothing(call
         await worker.wait_read(await plant.send())
         worker.historian.seal(plant.log.incarnation)
         plant.disk.fail_at(call, PowerCut())
-        try:
+        with suppress(PowerCut):
             worker.historian.write()
-        except PowerCut:
-            pass
     plant.disk.power_cut(seed=call)
 
     async with plant.running() as worker:
@@ -156,7 +155,7 @@ async def test_a_full_disk_is_waited_for_and_reading_goes_on() -> None:
         await worker.wait_read(await plant.send())
         plant.disk.fail_at(1, OSError(errno.ENOSPC, "No space left on device"))
         flush = asyncio.create_task(worker.flush_now())
-        while not plant.clock._waiters:
+        while not plant.clock._waiters:  # noqa: ASYNC110 (a thread is waited for)
             await asyncio.sleep(0.001)
 
         assert [float(n) for n in range(10)] == values(worker)

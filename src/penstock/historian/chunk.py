@@ -1,36 +1,37 @@
 """Chunk: up to 16,384 rows of one point as bytes: docs/reference/formats/segment.md.
 
 A chunk is five sections (time, value, quality, flags, sequence), each in the form
-that fits it best. Whoever holds the bytes has checked their crc32, so everything
-odd in here is a fault of the writer and Damaged all the same.
+that fits it best; times and sequences count from the first, which the chunk table
+has. Whoever holds the bytes has checked their crc32, so everything odd in here is a
+fault of the writer and Damaged all the same. `encode.py` writes what this reads.
 """
 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from penstock.codec.layout import Buffer, Damaged, column_bytes, padding
+from penstock.codec.layout import Buffer, Damaged, padding
 from penstock.historian.columns import Columns
-from penstock.historian.packing import pack, unpack
+from penstock.historian.packing import unpack
 from penstock.model import TextColumn, ValueKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from penstock.model.frame import Values
 
 CHUNK_ROWS_MAX = 16_384
 CHUNK_TEXT_BYTES_MAX = 4 * 1024 * 1024
-# Below this a pcodec header is as long as what it saves.
-PACKED_ROWS_MIN = 24
-_SECTION = struct.Struct("<BBHI")
-_SECTIONS = 5
 DECIMALS_MAX = 4
-_EXACT = 2.0**53
+_SECTIONS = 5
+_TABLE = struct.Struct("<" + "BBxxI" * _SECTIONS)
 
 
 class Encoding(IntEnum):
@@ -46,55 +47,64 @@ class Form(IntEnum):
     RAW = 0
     PACKED = 1
     DECIMAL = 2
-    CONSTANT = 3
-    SPARSE = 4
-    WORDS = 5
+    LINEAR = 3
+    CONSTANT = 4
+    SPARSE = 5
+    WORDS = 6
 
 
 _FORMS = frozenset(int(form) for form in Form)
-Section = tuple[Form, int, bytes]
 
 
-def encode_chunk(rows: Columns, *, is_packed: bool, decimals: int = 0) -> tuple[bytes, int]:
-    """(bytes padded to 8, decimals that were used, to be handed in for the point's next chunk)."""
-    assert 0 < len(rows) <= CHUNK_ROWS_MAX
-    is_packed = is_packed and len(rows) >= PACKED_ROWS_MIN
-    value = _value_section(rows.value, is_packed, decimals)
-    sections = [
-        _number_section(rows.time_ns, is_packed),
-        value,
-        _byte_section(rows.quality),
-        _byte_section(rows.flags),
-        _sequence_section(rows.sequence, is_packed),
-    ]
-    head = b"".join(_SECTION.pack(form, param, 0, len(data)) for form, param, data in sections)
-    body = b"".join(data + padding(len(data)) for _, _, data in sections)
-    return head + body, value[1] if value[0] is Form.DECIMAL else decimals
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One column of a chunk; `param` belongs to the form."""
+
+    form: Form
+    param: int
+    data: bytes
 
 
-def decode_chunk(data: Buffer, kind: ValueKind, rows: int, first_sequence: int) -> Columns:
-    """The chunk's rows; `rows` and `first_sequence` come from the chunk table."""
-    sections = _split(data)
-    times, value, quality, flags, sequence = sections
-    offset = _numbers(sequence, "<u4", rows)
+def join_sections(sections: Sequence[Section]) -> bytes:
+    """The chunk's bytes; their number is a multiple of 8."""
+    assert len(sections) == _SECTIONS
+    table: list[int] = []
+    parts = [b""]
+    for section in sections:
+        size = len(section.data)
+        table += (section.form, section.param, size)
+        parts.append(section.data)
+        if size % 8:
+            parts.append(padding(size))
+    parts[0] = _TABLE.pack(*table)
+    return b"".join(parts)
+
+
+def decode_chunk(
+    data: Buffer, kind: ValueKind, rows: int, first_ns: int, first_sequence: int
+) -> Columns:
+    """The chunk's rows; everything but `data` comes from the chunk table."""
+    times, value, quality, flags, sequence = _split(data)
     return Columns(
-        _numbers(times, "<i8", rows),
+        _times(times, rows) + first_ns,
         _values(value, kind, rows),
         _bytes(quality, rows),
         _bytes(flags, rows),
-        offset + np.uint64(first_sequence),
+        _offsets(sequence, rows) + np.uint64(first_sequence),
     )
 
 
 def _split(data: Buffer) -> list[Section]:
-    offset = _SECTION.size * _SECTIONS
+    offset = _TABLE.size
     if len(data) < offset:
         raise Damaged(f"chunk of {len(data)} bytes has no section table")
+    table = _TABLE.unpack_from(data)
     sections: list[Section] = []
-    for form, param, _, size in _SECTION.iter_unpack(memoryview(data)[:offset]):
+    for form, param, size in zip(table[::3], table[1::3], table[2::3], strict=True):
         if offset + size > len(data) or form not in _FORMS:
             raise Damaged(f"chunk section of form {form} and {size} bytes at {offset}")
-        sections.append((Form(form), param, bytes(memoryview(data)[offset : offset + size])))
+        piece = bytes(memoryview(data)[offset : offset + size])
+        sections.append(Section(Form(form), param, piece))
         offset += size + -size % 8
     return sections
 
@@ -102,51 +112,40 @@ def _split(data: Buffer) -> list[Section]:
 # --- numbers
 
 
-def _number_section(column: npt.NDArray[Any], is_packed: bool) -> Section:
-    if is_packed:
-        return Form.PACKED, 0, pack(column)
-    return Form.RAW, 0, bytes(column_bytes(column))
+def _times(section: Section, rows: int) -> npt.NDArray[np.int64]:
+    """Nanoseconds after the first row; the parameter is the power of ten of the unit."""
+    if section.form is not Form.PACKED:
+        return _numbers(section, "<i8", rows)
+    if section.param not in {0, 3, 6, 9}:
+        raise Damaged(f"times have the unit 10^{section.param} ns")
+    counted: npt.NDArray[np.int64] = unpack(section.data, "<i8", rows)
+    return counted * 10**section.param if section.param else counted
 
 
-def _sequence_section(sequence: npt.NDArray[np.uint64], is_packed: bool) -> Section:
-    first, last = int(sequence.min()), int(sequence.max())
-    assert last - first < 2**32
-    if first == last:
-        return Form.CONSTANT, 0, b""
-    return _number_section((sequence - np.uint64(first)).astype(np.uint32), is_packed)
+def _offsets(section: Section, rows: int) -> npt.NDArray[np.uint32]:
+    return _numbers(section, "<u4", rows)
 
 
 def _numbers(section: Section, dtype: str, rows: int) -> npt.NDArray[Any]:
-    form, param, data = section
+    form, data, size = section.form, section.data, np.dtype(dtype).itemsize
     if form is Form.PACKED:
         return unpack(data, dtype, rows)
-    if form is Form.CONSTANT:
-        return np.full(rows, param, dtype)
-    if form is not Form.RAW or len(data) != rows * np.dtype(dtype).itemsize:
+    if form is Form.LINEAR and len(data) == size:
+        line: npt.NDArray[Any] = np.arange(rows, dtype=dtype) * np.frombuffer(data, dtype)
+        return line
+    if form is not Form.RAW or len(data) != rows * size:
         raise Damaged(f"column of {rows} rows has form {form.name} and {len(data)} bytes")
     return np.frombuffer(data, dtype)
 
 
-# --- quality and flags: nearly always one byte for all rows
-
-
-def _byte_section(column: npt.NDArray[np.uint8]) -> Section:
-    """One byte for all rows; else the rows that differ from the best of them; else all."""
-    usual = int(column.max())
-    odd = np.flatnonzero(column != usual)
-    if not len(odd):
-        return Form.CONSTANT, usual, b""
-    if len(odd) * 3 >= len(column):
-        return Form.RAW, 0, column.tobytes()
-    return Form.SPARSE, usual, odd.astype("<u2").tobytes() + column[odd].tobytes()
-
-
 def _bytes(section: Section, rows: int) -> npt.NDArray[np.uint8]:
-    form, param, data = section
-    if form is not Form.SPARSE:
+    if section.form is Form.CONSTANT:
+        return np.full(rows, section.param, np.uint8)
+    if section.form is not Form.SPARSE:
         return _numbers(section, "u1", rows)
+    data = section.data
     count, rest = divmod(len(data), 3)
-    column = np.full(rows, param, np.uint8)
+    column = np.full(rows, section.param, np.uint8)
     place = np.frombuffer(data, "<u2", count)
     if rest or (count and int(place.max()) >= rows):
         raise Damaged(f"sparse column of {rows} rows has {len(data)} bytes")
@@ -157,50 +156,14 @@ def _bytes(section: Section, rows: int) -> npt.NDArray[np.uint8]:
 # --- values
 
 
-def _value_section(value: Values, is_packed: bool, decimals: int) -> Section:
-    if isinstance(value, TextColumn):
-        return _text_section(value, is_packed)
-    if not is_packed:
-        return Form.RAW, 0, bytes(column_bytes(value))
-    if value.dtype != np.float64:
-        return Form.PACKED, 0, pack(value)
-    return _decimal_section(value.view(np.float64), decimals) or (Form.PACKED, 0, pack(value))
-
-
-def _decimal_section(value: npt.NDArray[np.float64], decimals: int) -> Section | None:
-    """Integers of value x 10^d if that is exact for every bit, -0.0 and NaN included."""
-    probe = value[:8]
-    for digits in dict.fromkeys([decimals, *range(DECIMALS_MAX + 1)]):
-        if not _is_decimal(probe, digits) or not _is_decimal(value, digits):
-            continue
-        whole = np.rint(value * 10.0**digits)
-        fits = bool((np.abs(whole) < 2**31).all())
-        return Form.DECIMAL, digits, _width(fits) + pack(whole.astype("<i4" if fits else "<i8"))
-    return None
-
-
-def _is_decimal(value: npt.NDArray[np.float64], digits: int) -> bool:
-    scale = 10.0**digits
-    with np.errstate(over="ignore", invalid="ignore"):
-        whole = np.rint(value * scale)
-        back = (whole + 0.0) / scale
-        return bool(
-            ((back.view(np.int64) == value.view(np.int64)) & (np.abs(whole) < _EXACT)).all()
-        )
-
-
-def _width(is_narrow: bool) -> bytes:
-    return b"\4" if is_narrow else b"\10"
-
-
 def _values(section: Section, kind: ValueKind, rows: int) -> Values:
-    form, digits, data = section
     if kind is ValueKind.TEXT:
         return _texts(section, rows)
     if kind is ValueKind.INT:
         return _numbers(section, "<i8", rows)
-    if form is not Form.DECIMAL:
+    if section.form is not Form.DECIMAL:
         return _numbers(section, "<f8", rows)
+    data, digits = section.data, section.param
     if digits > DECIMALS_MAX or data[:1] not in {b"\4", b"\10"}:
         raise Damaged(f"decimal column with {digits} digits and width {data[:1]!r}")
     whole = unpack(data[1:], f"<i{data[0]}", rows)
@@ -208,34 +171,8 @@ def _values(section: Section, kind: ValueKind, rows: int) -> Values:
     return scaled
 
 
-# --- texts
-
-
-def _text_section(value: TextColumn, is_packed: bool) -> Section:
-    if is_packed:
-        texts = value.to_list()
-        words = list(dict.fromkeys(texts))
-        if len(words) * 4 <= len(texts):
-            return Form.WORDS, 0, _words(texts, words)
-    return Form.RAW, 0, _raw_text(value)
-
-
-def _raw_text(value: TextColumn) -> bytes:
-    first, last = int(value.offset[0]), int(value.offset[-1])
-    return (value.offset - np.uint32(first)).astype("<u4").tobytes() + bytes(
-        column_bytes(value.data[first:last])
-    )
-
-
-def _words(texts: list[str], words: list[str]) -> bytes:
-    place = {word: number for number, word in enumerate(words)}
-    index = pack(np.array([place[text] for text in texts], np.uint32))
-    head = struct.pack("<II", len(words), len(index))
-    return head + index + _raw_text(TextColumn.of(words))
-
-
 def _texts(section: Section, rows: int) -> TextColumn:
-    form, _, data = section
+    form, data = section.form, section.data
     if form is Form.RAW:
         return _read_text(data, rows)
     if form is not Form.WORDS or len(data) < 8:
@@ -253,6 +190,7 @@ def _read_text(data: bytes, rows: int) -> TextColumn:
     if len(data) < size:
         raise Damaged(f"text column of {rows} rows has {len(data)} bytes")
     offset = np.frombuffer(data, "<u4", rows + 1)
-    if int(offset[-1]) != len(data) - size or (np.diff(offset.astype(np.int64)) < 0).any():
+    is_growing = bool((offset[1:] >= offset[:-1]).all())
+    if int(offset[0]) or int(offset[-1]) != len(data) - size or not is_growing:
         raise Damaged(f"text column of {rows} rows has wrong offsets")
     return TextColumn(offset, np.frombuffer(data, np.uint8, offset=size))

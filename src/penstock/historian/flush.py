@@ -1,9 +1,9 @@
 """Flush: a sealed head becomes one sorted segment file. Runs in a thread, owns nothing else.
 
-Rows are sorted by one uint64 (point, place in the head): arrival is nearly always
-time order within a point, so times are only checked, and a block with late rows
-is sorted again. Blocks of 256 Ki rows keep the working memory below 40 MB
-however full the head is.
+Rows are sorted by point alone, in a stable way: arrival is nearly always time order
+within a point, so times are only checked, and a block with late rows is sorted
+again. Blocks of 256 Ki rows keep the working memory below 40 MB however full
+the head is.
 """
 
 from __future__ import annotations
@@ -15,14 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from penstock.codec.layout import crc
-from penstock.historian.chunk import (
-    CHUNK_ROWS_MAX,
-    CHUNK_TEXT_BYTES_MAX,
-    PACKED_ROWS_MIN,
-    Encoding,
-    encode_chunk,
-)
+from penstock.historian.chunk import CHUNK_ROWS_MAX, CHUNK_TEXT_BYTES_MAX, Encoding
 from penstock.historian.columns import judge
+from penstock.historian.encode import PACKED_ROWS_MIN, Chunks, DecimalHints, encode_chunks
 from penstock.historian.segment import (
     ChunkFlag,
     ChunkTable,
@@ -49,21 +44,6 @@ if TYPE_CHECKING:
     from penstock.world import AppendFile, Disk
 
 BLOCK_ROWS = 262_144
-
-
-class DecimalHints:
-    """How many decimals each point's values had last time: one byte by handle."""
-
-    def __init__(self) -> None:
-        self._digits = bytearray()
-
-    def __getitem__(self, handle: int) -> int:
-        return self._digits[handle] if handle < len(self._digits) else 0
-
-    def __setitem__(self, handle: int, digits: int) -> None:
-        if handle >= len(self._digits):
-            self._digits.extend(bytes(handle + 1024 - len(self._digits)))
-        self._digits[handle] = digits
 
 
 def write_segment(
@@ -133,7 +113,7 @@ def _blocks(rows: HeadRows) -> Iterator[_Block]:
     begin = 0
     while begin < len(order):
         end = _block_end(rows.point, order, begin)
-        index = order[begin:end].astype(np.intp)
+        index = order[begin:end]
         point = rows.point[index]
         time_ns = rows.time_ns[index]
         if ((time_ns[1:] < time_ns[:-1]) & (point[1:] == point[:-1])).any():
@@ -143,18 +123,16 @@ def _blocks(rows: HeadRows) -> Iterator[_Block]:
         begin = end
 
 
-def _order_of(point: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """Rows by (point, arrival): numpy's vectorised sort of a packed key, in place."""
-    bits = max(1, int(len(point) - 1).bit_length())
-    assert bits <= 32
-    key = point.astype(np.uint64) << np.uint64(bits)
-    key |= np.arange(len(point), dtype=np.uint64)
-    key.sort()
-    key &= np.uint64((1 << bits) - 1)
-    return key.astype(np.uint32)
+def _order_of(point: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
+    """Rows by (point, arrival): numpy sorts 16 bit numbers by radix, 10 ns a row and pass."""
+    order = np.argsort(point.astype(np.uint16), kind="stable")
+    if len(point) and int(point.max()) > 0xFFFF:
+        high = (point >> np.uint32(16)).astype(np.uint16)
+        order = order[np.argsort(high[order], kind="stable")]
+    return order
 
 
-def _block_end(point: npt.NDArray[np.uint32], order: npt.NDArray[np.uint32], begin: int) -> int:
+def _block_end(point: npt.NDArray[np.uint32], order: npt.NDArray[np.intp], begin: int) -> int:
     """End of a block of about BLOCK_ROWS that cuts no point (a point may be larger than that)."""
     end = begin + BLOCK_ROWS
     if end >= len(order):
@@ -201,7 +179,8 @@ class _Writer:
         ends = np.append(starts[1:], len(block.point))
         numbers = statistics_of(block.rows, starts)
         handles = block.point[starts]
-        pieces = self._encode(block, starts.tolist(), ends.tolist(), handles.tolist())
+        chunks = Chunks(block.point, starts, ends)
+        pieces = list(encode_chunks(block.rows, chunks, self._hints))
         size = np.array([len(piece) for piece in pieces], np.uint32)
         rows, last = block.rows, ends - 1
         first_ns, last_ns = rows.time_ns[starts], rows.time_ns[last]
@@ -236,19 +215,6 @@ class _Writer:
         )
         self.tables.append(table)
         self.append(list(pieces))
-
-    def _encode(
-        self, block: _Block, starts: list[int], ends: list[int], handles: list[int]
-    ) -> list[bytes]:
-        pieces: list[bytes] = []
-        hints = self._hints
-        for begin, end, handle in zip(starts, ends, handles, strict=True):
-            hint = hints[handle]
-            data, used = encode_chunk(block.rows.slice(begin, end), is_packed=True, decimals=hint)
-            pieces.append(data)
-            if used != hint:
-                hints[handle] = used
-        return pieces
 
     def _late(
         self, handles: npt.NDArray[np.uint32], first_ns: npt.NDArray[np.int64]

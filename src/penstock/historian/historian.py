@@ -14,7 +14,8 @@ import numpy as np
 import structlog
 
 from penstock.historian.config import HistorianSettings
-from penstock.historian.flush import DecimalHints, write_segment
+from penstock.historian.encode import DecimalHints
+from penstock.historian.flush import write_segment
 from penstock.historian.head import Head, HeadView, clean
 from penstock.historian.last import LastRows, LastTable
 from penstock.historian.manifest import Manifest, commit, read_newest

@@ -144,37 +144,39 @@ class LastTable:
     def _winners(self, frame: Frame) -> npt.NDArray[np.intp]:
         """At most one row a point: the newest, the last of equals, if it says something new."""
         point, time_ns = frame.point, frame.time_ns
-        known = self.kind[point]
-        is_same_kind = (known == 0) | (known == frame.kind)
-        self.wrong_kind_rows_total += len(frame) - int(np.count_nonzero(is_same_kind))
-        before_ns = self.time_ns[point]
-        rows = np.flatnonzero(is_same_kind & ((time_ns >= before_ns) | (known == 0)))
-        newest = self.time_ns.copy() if len(rows) * 4 > len(self.time_ns) else None
-        best = self._newest(point[rows], time_ns[rows], newest)
-        rows = rows[best == time_ns[rows]]
-        self._row[point[rows]] = rows
-        rows = rows[self._row[point[rows]] == rows]
-        is_moved = (time_ns[rows] > before_ns[rows]) | (known[rows] == 0)
-        is_new = is_moved | self._differs(frame, rows)
-        winners: npt.NDArray[np.intp] = rows[is_new]
-        return winners
+        known, before_ns = self.kind[point], self.time_ns[point]
+        is_candidate = time_ns >= before_ns
+        is_wrong = (known != frame.kind) & (known != 0)
+        if is_wrong.any():
+            self.wrong_kind_rows_total += int(np.count_nonzero(is_wrong))
+            is_candidate &= ~is_wrong
+        rows = np.flatnonzero(is_candidate)
+        if not self._is_unique(point):
+            best = self._newest(point[rows], time_ns[rows])
+            rows = rows[best == time_ns[rows]]
+            self._row[point[rows]] = rows
+            rows = rows[self._row[point[rows]] == rows]
+        is_new = (time_ns[rows] > before_ns[rows]) | (known[rows] == 0)
+        if not is_new.all():
+            is_new |= self._differs(frame, rows)
+            rows = rows[is_new]
+        return rows
+
+    def _is_unique(self, point: npt.NDArray[np.uint32]) -> bool:
+        """Has each row a point of its own? The usual frame has one sample a point."""
+        places = np.arange(len(point))
+        self._row[point] = places
+        return bool((self._row[point] == places).all())
 
     @staticmethod
     def _newest(
-        point: npt.NDArray[np.uint32],
-        time_ns: npt.NDArray[np.int64],
-        table: npt.NDArray[np.int64] | None,
+        point: npt.NDArray[np.uint32], time_ns: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.int64]:
         """Newest time of each row's point among these rows."""
-        if table is not None:
-            np.maximum.at(table, point, time_ns)
-            newest: npt.NDArray[np.int64] = table[point]
-            return newest
-        unique, place = np.unique(point, return_inverse=True)
-        small = np.full(len(unique), np.iinfo(np.int64).min)
-        np.maximum.at(small, place, time_ns)
-        found: npt.NDArray[np.int64] = small[place]
-        return found
+        table = np.full(int(point.max(initial=0)) + 1, np.iinfo(np.int64).min)
+        np.maximum.at(table, point, time_ns)
+        newest: npt.NDArray[np.int64] = table[point]
+        return newest
 
     def _differs(self, frame: Frame, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
         point = frame.point[rows]

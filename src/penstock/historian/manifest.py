@@ -115,7 +115,7 @@ def decode_manifest(data: Buffer) -> Manifest:
     """Damaged unless it is one whole manifest of a known version."""
     start = _HEADER.size + _CRC.size
     head = memoryview(data)[: _HEADER.size]
-    if len(data) < start or _CRC.unpack_from(data, _HEADER.size)[0] != crc(head):
+    if bytes(memoryview(data)[_HEADER.size : start]) != _CRC.pack(crc(head)):
         raise Damaged("manifest header has a wrong checksum")
     magic, known, _, segments, points, version, incarnation, sequence, size, texts, body_crc = (
         _HEADER.unpack(head)

@@ -14,6 +14,7 @@ import numpy as np
 
 from penstock.historian.columns import UNCERTAIN, Columns, empty_columns, join, merge, values_of
 from penstock.historian.segment import ChunkFlag
+from penstock.historian.store import Store, lost
 from penstock.model import TextColumn, ValueKind
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from penstock.historian.head import HeadView
     from penstock.historian.last import LastRows
     from penstock.historian.segment import ChunkTable, SegmentInfo
-    from penstock.historian.store import Store
     from penstock.model.frame import Values
 
 SAMPLES_MAX = 100_000
@@ -61,6 +61,14 @@ class Piece:
     order: int
     source: ChunkRef | Columns
 
+    @property
+    def is_side(self) -> bool:
+        """Rows that a correction in the same segment has replaced."""
+        source = self.source
+        return isinstance(source, ChunkRef) and bool(
+            source.table.flags[source.chunk] & ChunkFlag.SIDE
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -96,9 +104,20 @@ class Snapshot:
         return sorted(found, key=lambda piece: (piece.first_ns, piece.order))
 
     def load(self, group: list[Piece]) -> Columns:
-        """Visible rows of pieces that overlap each other."""
+        """Visible rows of pieces that overlap each other.
+
+        A chunk that cannot be read becomes two bad rows over its span; what it had
+        replaced must not come back as good, so the side chunks go with it.
+        """
         ordered = sorted(group, key=lambda piece: piece.order)
-        return merge([self._load(piece) for piece in ordered])
+        found = [self._load(piece) for piece in ordered]
+        if any(rows is None for rows in found):
+            kept = [piece for piece in ordered if not piece.is_side]
+            found = [
+                rows if (rows := self._load(piece)) is not None else self._lost(piece)
+                for piece in kept
+            ]
+        return merge([rows for rows in found if rows is not None])
 
     def newest_before(self, handle: int, time_ns: int) -> Columns:
         """The newest visible row before a moment, or no row."""
@@ -165,7 +184,7 @@ class Snapshot:
     ) -> list[Piece]:
         table = self.store.table(info)
         if table is None:
-            rows = self.store.lost(kind, info)
+            rows = lost(kind, info.first_ns, info.last_ns, info.after + 1)
             return [Piece(info.first_ns, info.last_ns, len(rows), 2 * order, rows)]
         chunks = table.of(handle)
         span = slice(chunks.start, chunks.stop)
@@ -185,11 +204,19 @@ class Snapshot:
             for chunk in (np.flatnonzero(is_hit) + chunks.start).tolist()
         ]
 
-    def _load(self, piece: Piece) -> Columns:
+    def _load(self, piece: Piece) -> Columns | None:
         source = piece.source
         if isinstance(source, Columns):
             return source
         return self.store.chunk(source.info, source.table, source.chunk)
+
+    @staticmethod
+    def _lost(piece: Piece) -> Columns:
+        source = piece.source
+        assert isinstance(source, ChunkRef)
+        table, chunk = source.table, source.chunk
+        kind = ValueKind(int(table.kind[chunk]))
+        return lost(kind, piece.first_ns, piece.last_ns, int(table.first_sequence[chunk]))
 
 
 def _may_hold(info: SegmentInfo, handle: int, from_ns: int, to_ns: int) -> bool:

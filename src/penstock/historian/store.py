@@ -69,22 +69,19 @@ class Store:
         self._keep(name, table)
         return table
 
-    def chunk(self, info: SegmentInfo, table: ChunkTable, chunk: int) -> Columns:
-        """Rows of a chunk; two bad rows over its span if its bytes are damaged."""
+    def chunk(self, info: SegmentInfo, table: ChunkTable, chunk: int) -> Columns | None:
+        """Rows of a chunk; None (and a named damage) if its bytes cannot be trusted."""
         kind, rows = kind_of(table, chunk), int(table.rows[chunk])
+        first_ns = int(table.first_ns[chunk])
         sequence = int(table.first_sequence[chunk])
         offset, size = int(table.offset[chunk]), int(table.bytes[chunk])
         try:
             data = self._disk.read(self.folder / info.name, offset, size)
             check_chunk(data, size, int(table.crc[chunk]))
-            return decode_chunk(data, kind, rows, sequence)
+            return decode_chunk(data, kind, rows, first_ns, sequence)
         except (Damaged, FileNotFoundError) as error:
             self._report(f"{info.name}@{offset}", str(error))
-            return lost(kind, int(table.first_ns[chunk]), int(table.last_ns[chunk]), sequence)
-
-    def lost(self, kind: ValueKind, info: SegmentInfo) -> Columns:
-        """What a point shows for a segment whose table is damaged."""
-        return lost(kind, info.first_ns, info.last_ns, info.after + 1)
+            return None
 
     def _keep(self, name: str, table: ChunkTable) -> None:
         with self._lock:

@@ -108,7 +108,7 @@ class HistorianWorker:
         await self._wait_flushed()
 
     async def query(self, answer: Callable[[Snapshot], _T], handles: Sequence[int]) -> _T:
-        """Run a pure function on a snapshot in a query thread; Refused("busy") when too many wait."""
+        """Run a pure function on a snapshot in a thread; Refused("busy") when too many wait."""
         if self._queries >= QUERIES_MAX:
             raise Refused("busy")
         snapshot = self.historian.pin(handles)
