@@ -53,7 +53,7 @@ function isTyping(target: EventTarget | null): boolean {
 
 function onKey(event: KeyboardEvent): void {
   if (event.defaultPrevented || event.isComposing) return;
-  const blocked = isTyping(event.target) || document.querySelector("[role=dialog]") !== null;
+  const blocked = isTyping(event.target) || document.querySelector("dialog[open], [role=dialog]") !== null;
   const key = nameOf(event);
   const chord = first !== "" && event.timeStamp - firstAt < CHORD_MS ? `${first} ${key}` : "";
   first = "";
