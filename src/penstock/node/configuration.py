@@ -80,6 +80,9 @@ def _connector(
             "place": point.place,
             "low": point.low,
             "high": point.high,
+            "writable": point.writable,
+            "command_low": point.command_low,
+            "command_high": point.command_high,
             "columns": dict(point.columns),
         }
         for point in entry.points

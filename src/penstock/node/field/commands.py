@@ -1,9 +1,173 @@
-"""temporary"""
+"""The field's hand on the wire: checks a signed envelope, writes once, reads back.
+
+The id of an envelope is on disk before the line sees the write, so that a crash
+between the two loses a command and never repeats one. Nothing here calls a
+write successful; the desk decides from the read-backs that this sends.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import math
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import orjson
+import structlog
+
+from penstock.commands.field_side import UsedIds, decide
+from penstock.model import NotConnected
+from penstock.plugin import ReadBack, WriteOutcome, WriteRequest, WriteResult
+from penstock.world import SystemDisk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from penstock.model.event import Json
+    from penstock.node.field.host import Host
+    from penstock.node.field.line import Job, LineRunner
+    from penstock.world import Clock, Disk
+
+    Answer = Callable[[dict[str, Json]], None]
+
+log = structlog.get_logger()
+
+COMMANDS_MAX = 32
+WRITE_TIMEOUT_S = 8.0
+# When to look after the write; a drive may need seconds to take a set point over.
+READ_BACK_AT_S = (0.0, 0.2, 0.5, 1.0, 2.0, 3.5, 5.0, 7.0)
+EQUAL_SHARE = 1e-6
+_ANSWERS = {
+    WriteOutcome.ACCEPTED: "accepted",
+    WriteOutcome.REFUSED: "refused",
+    WriteOutcome.NOT_SENT: "not_sent",
+    WriteOutcome.UNKNOWN: "unknown",
+}
+
 
 class CommandHand:
-    def __init__(self, host, clock, data): ...
-    def trust(self, node, key): ...
-    def take(self, payload, answer): ...
+    """Commands of one field process."""
+
+    def __init__(self, host: Host, clock: Clock, data: Path, disk: Disk | None = None) -> None:
+        self._host = host
+        self._clock = clock
+        self._disk = disk or SystemDisk()
+        self._path = data / "field" / "used_commands.json"
+        self._public_key = b""
+        self._used = self._load()
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def trust(self, node: UUID, public_key: bytes) -> None:
+        """Whose signatures count: core's, told over the inherited link."""
+        log.info("command_key", node=str(node))
+        self._public_key = public_key
+
+    def take(self, envelope: bytes, answer: Answer) -> None:
+        """Handle one envelope beside the link; too many at once are not written."""
+        if len(self._tasks) >= COMMANDS_MAX:
+            log.warning("commands_refused", limit=COMMANDS_MAX)
+            return
+        task = asyncio.get_running_loop().create_task(self._handle(envelope, answer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _handle(self, envelope: bytes, answer: Answer) -> None:
+        async with self._turn:
+            points = self._host.writable_points()
+            now_ns = self._clock.now_ns()
+            decision = decide(envelope, self._public_key, now_ns, self._used, points)
+            if decision.request is not None:
+                await asyncio.to_thread(self._save)
+        if decision.request is None:
+            kind = "not_sent" if decision.answer is None else decision.answer.value
+            answer(_state(decision.command, kind, detail=decision.detail))
+            return
+        runner = self._host.runner_of_handle(decision.request.handle)
+        if runner is None:
+            answer(_state(decision.command, "not_sent", detail="the connector does not run"))
+            return
+        await self._write(decision.command, decision.request, runner, answer)
+
+    async def _write(
+        self, command: str, request: WriteRequest, runner: LineRunner, answer: Answer
+    ) -> None:
+        result = await self._run(runner, runner.write_job(request))
+        if not isinstance(result, WriteResult):
+            detail = "the line is busy; nothing was written" if result is None else ""
+            answer(_state(command, "not_sent", detail=detail))
+            return
+        answer(_state(command, _ANSWERS[result.outcome], detail=result.detail))
+        if result.outcome in (WriteOutcome.ACCEPTED, WriteOutcome.UNKNOWN):
+            await self._read_back(command, request, runner, answer)
+
+    async def _read_back(
+        self, command: str, request: WriteRequest, runner: LineRunner, answer: Answer
+    ) -> None:
+        begin_ns = self._clock.monotonic_ns()
+        for at_s in READ_BACK_AT_S:
+            await self._clock.wait_until(begin_ns + int(at_s * 1e9))
+            result = await self._run(runner, runner.read_back_job(request.handle))
+            if not isinstance(result, ReadBack):
+                continue
+            answer(
+                _state(
+                    command,
+                    "read_back",
+                    value=result.value,
+                    quality=int(result.quality),
+                    detail=result.detail,
+                )
+            )
+            if _is_same(result.value, request.value):
+                return
+
+    async def _run(self, runner: LineRunner, job: Job) -> WriteResult | ReadBack | None:
+        """The job's result; None when the line had no room. A write that hangs is UNKNOWN."""
+        if not runner.submit(job):
+            return None
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                return await job.done
+        except TimeoutError:
+            return WriteResult(WriteOutcome.UNKNOWN, f"no answer within {WRITE_TIMEOUT_S:.0f} s")
+        except NotConnected as error:
+            return WriteResult(WriteOutcome.UNKNOWN, str(error))
+
+    def _load(self) -> UsedIds:
+        try:
+            return UsedIds(orjson.loads(self._disk.read(self._path)))
+        except FileNotFoundError:
+            return UsedIds()
+
+    def _save(self) -> None:
+        self._disk.make_folder(self._path.parent)
+        self._disk.write_whole(self._path, [orjson.dumps(self._used.until_ns)])
+
+
+def _state(
+    command: str,
+    kind: str,
+    *,
+    value: float | int | str | None = None,
+    quality: int = 0,
+    detail: str = "",
+) -> dict[str, Json]:
+    """int64 travels as text, so that no JSON number can round it."""
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    return {
+        "command": command,
+        "kind": kind,
+        "value": str(value) if is_int else value,
+        "is_int": is_int,
+        "quality": quality,
+        "detail": detail,
+    }
+
+
+def _is_same(held: float | int | str | None, wanted: float | int | str) -> bool:
+    """Good enough to stop looking; whether it confirms is the desk's decision."""
+    if isinstance(held, float) and isinstance(wanted, float):
+        return math.isclose(held, wanted, rel_tol=EQUAL_SHARE)
+    return held == wanted

@@ -15,7 +15,7 @@ import orjson
 from pydantic import ValidationError
 
 from penstock.config.settings import problems_of
-from penstock.model import ConfigProblem, ValueKind
+from penstock.model import ConfigProblem, Point, ValueKind
 from penstock.node.plugins import connector_names, connector_type
 from penstock.plugin import ConnectorContext, PluginConfig, PointBinding
 
@@ -42,6 +42,7 @@ class ConnectorPlan:
     config: PluginConfig
     lines: tuple[Line, ...]
     ids: Mapping[int, UUID]
+    writable: tuple[Point, ...]
     loss_after_ns: int | None
 
     def connector(self, line: Line, clock: Clock) -> Connector[Any]:
@@ -80,7 +81,16 @@ def plan_connector(
         return None, list(plan.problems)
     loss_after_ns = int(float(loss_after) * 1e9) if isinstance(loss_after, int | float) else None
     return (
-        ConnectorPlan(name, digest_of(document), type_, config, plan.lines, ids, loss_after_ns),
+        ConnectorPlan(
+            name,
+            digest_of(document),
+            type_,
+            config,
+            plan.lines,
+            ids,
+            _writable(document, handle_of),
+            loss_after_ns,
+        ),
         list(plan.problems),
     )
 
@@ -128,6 +138,32 @@ def _bindings(
             )
         )
     return points, ids, problems
+
+
+def _writable(document: Document, handle_of: Callable[[UUID], int]) -> tuple[Point, ...]:
+    entries = document["points"]
+    assert isinstance(entries, list)
+    points = []
+    for item in entries:
+        entry = _mapping(item)
+        if not entry["writable"]:
+            continue
+        id_, path = UUID(str(entry["id"])), str(entry["path"])
+        asset, _, name = path.rpartition("/")
+        points.append(
+            Point(
+                id_,
+                handle_of(id_),
+                path,
+                asset,
+                name,
+                ValueKind(_int(entry["kind"])),
+                command_low=_number(entry["command_low"]),
+                command_high=_number(entry["command_high"]),
+                writable=True,
+            )
+        )
+    return tuple(points)
 
 
 def _int(value: Json) -> int:

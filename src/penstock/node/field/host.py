@@ -18,6 +18,7 @@ from penstock.node.field.line import LineRunner
 
 if TYPE_CHECKING:
     from penstock.link.uplink import Uplink
+    from penstock.model import Point
     from penstock.model.event import Json
     from penstock.node.field.collector import Collector
     from penstock.node.field.handles import HandleTable
@@ -114,14 +115,16 @@ class Host:
             await self._stop(name)
         self._collector.flush()
 
-    def runner_of(self, id_: UUID) -> tuple[LineRunner, int] | None:
-        """The line that feeds a point, and the point's handle there."""
-        for name, plan in self._plans.items():
-            for handle, point in plan.ids.items():
-                if point == id_:
-                    for runner in self._runners.get(name, ()):
-                        if any(item.handle == handle for item in runner.line.points):
-                            return runner, handle
+    def writable_points(self) -> dict[UUID, Point]:
+        """Points that the configuration releases for writing, with their limits."""
+        return {point.id: point for plan in self._plans.values() for point in plan.writable}
+
+    def runner_of_handle(self, handle: int) -> LineRunner | None:
+        """The line that feeds a point."""
+        for runners in self._runners.values():
+            for runner in runners:
+                if runner.has_point(handle):
+                    return runner
         return None
 
     def statistics(self) -> list[Json]:

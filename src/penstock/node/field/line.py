@@ -115,6 +115,10 @@ class LineRunner:
         finally:
             await self._close()
 
+    def has_point(self, handle: int) -> bool:
+        """Whether this line feeds the point."""
+        return handle in self._kinds
+
     def submit(self, job: Job) -> bool:
         """Queue a write or read-back; False when the queue is full."""
         if self._jobs.full():
