@@ -77,7 +77,7 @@ def scan(
     """
     while expected < end and offset < len(data):
         begin = offset
-        found = _good_record(data, offset, expected, unchecked_below)
+        found = good_record(data, offset, expected, unchecked_below)
         if found is None:
             found = _next_good_record(data, _behind(data, offset), expected, end)
         if found is None:
@@ -94,13 +94,8 @@ def scan(
         yield Hole(expected, end - 1, min(offset, len(data)), 0)
 
 
-def hole_bytes(data: bytes, hole: Hole) -> bytes:
-    """The damaged bytes of a hole; all the rest of the file where its end is unknown."""
-    size = len(data) - hole.offset if hole.size < 0 else hole.size
-    return data[hole.offset : hole.offset + size]
-
-
-def _good_record(data: bytes, offset: int, expected: int, unchecked_below: int = 0) -> Found | None:
+def good_record(data: bytes, offset: int, expected: int, unchecked_below: int = 0) -> Found | None:
+    """The record at `offset` if it is whole and not older than `expected`."""
     try:
         header = decode_header(data, offset)
         if header.sequence < expected:
@@ -111,6 +106,12 @@ def _good_record(data: bytes, offset: int, expected: int, unchecked_below: int =
         return Found(header, payload_of(header, data, offset), offset, end)
     except Damaged:
         return None
+
+
+def hole_bytes(data: bytes, hole: Hole) -> bytes:
+    """The damaged bytes of a hole; all the rest of the file where its end is unknown."""
+    size = len(data) - hole.offset if hole.size < 0 else hole.size
+    return data[hole.offset : hole.offset + size]
 
 
 def _behind(data: bytes, offset: int) -> int:
@@ -125,7 +126,7 @@ def _next_good_record(data: bytes, offset: int, expected: int, end: int) -> Foun
     """Behind damage a record counts only if its sequence fits: a payload may hold such bytes."""
     at = find_magic(data, offset)
     while at >= 0:
-        found = _good_record(data, at, expected)
+        found = good_record(data, at, expected)
         if found is not None and found.header.sequence < end:
             return found
         at = find_magic(data, at + _ALIGNMENT)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from penstock.codec.layout import Damaged
 from penstock.codec.log_file import FILE_HEADER_BYTES
-from penstock.codec.record import HEADER_BYTES, decode_header
-from penstock.log.files import SEQUENCE_END, Found, Hole, LogFile, end_of, scan
+from penstock.codec.record import decode_header
+from penstock.log.files import Found, Hole, LogFile, end_of, good_record, scan
 from penstock.log.record import LogRecord, decode_payload
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from penstock.world import Disk
 
-_CHUNK_BYTES = 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
 _PLACES_MAX = 64
 
 
@@ -96,22 +96,21 @@ class FileReader:
         size = _CHUNK_BYTES
         while expected < end:
             data = self._disk.read(self._folder / file.name, offset, size)
-            whole = _whole_records(data)
-            if whole == 0 and len(data) == size and _is_cut(data):
+            at = 0
+            while expected < end:
+                found = good_record(data, at, expected, wanted)
+                if found is None or found.header.sequence != expected:
+                    break
+                yield Found(found.header, found.payload, offset + at, offset + found.end)
+                at, expected = found.end, expected + 1
+            offset += at
+            if at:
+                size = _CHUNK_BYTES
+            elif len(data) == size and _is_cut(data):
                 size = decode_header(data).record_bytes
-                continue
-            if whole == 0:
+            else:
                 yield from self._rest(file, offset, expected, end, wanted)
                 return
-            for item in scan(data[:whole], 0, expected, SEQUENCE_END, unchecked_below=wanted):
-                if isinstance(item, Hole):
-                    yield from self._rest(file, offset + item.offset, expected, end, wanted)
-                    return
-                if item.header.sequence >= end:
-                    return
-                yield Found(item.header, item.payload, offset + item.offset, offset + item.end)
-                expected = item.header.sequence + 1
-            offset, size = offset + whole, _CHUNK_BYTES
 
     def _rest(
         self, file: LogFile, offset: int, expected: int, end: int, wanted: int
@@ -143,20 +142,6 @@ def _add_record(result: Reading, file: LogFile, item: Found) -> None:
         return
     size = item.end - item.offset
     result.records.append(LogRecord(header.sequence, header.receive_ns, header.kind, payload, size))
-
-
-def _whole_records(data: bytes) -> int:
-    """Bytes of the records that lie wholly in `data`, by their headers alone."""
-    offset = 0
-    while offset + HEADER_BYTES <= len(data):
-        try:
-            end = offset + decode_header(data, offset).record_bytes
-        except Damaged:
-            return offset
-        if end > len(data):
-            return offset
-        offset = end
-    return offset
 
 
 def _is_cut(data: bytes) -> bool:
