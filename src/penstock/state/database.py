@@ -13,6 +13,7 @@ import queue
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sqlalchemy.exc import OperationalError
@@ -32,6 +33,25 @@ GROUP_WORKS_MAX = 128
 T = TypeVar("T")
 
 
+class _Caught:
+    """Carries whatever a work raises to its caller, who waits in another thread.
+
+    The writer serves everybody, so a bug in one request's work must end that
+    request and not the thread; the caller raises it where it belongs.
+    """
+
+    error: BaseException | None = None
+
+    def __enter__(self) -> _Caught:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object
+    ) -> bool:
+        self.error = error if error is None else _explained(error)
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class _Job(Generic[T]):
     work: Callable[[Connection], T]
@@ -41,16 +61,12 @@ class _Job(Generic[T]):
         """Do the work in a savepoint; what remains to be said once the group is committed."""
         if not self.answer.set_running_or_notify_cancel():
             return None
-        savepoint = connection.begin_nested()
-        try:
-            result = self.work(connection)
-            savepoint.commit()
-        except BaseException as error:  # noqa: BLE001 - it belongs to the caller, who gets it
-            if savepoint.is_active:
-                savepoint.rollback()
-            failure = _explained(error)
-            return lambda: self.answer.set_exception(failure)
-        return lambda: self.answer.set_result(result)
+        results: list[T] = []
+        with _Caught() as caught, connection.begin_nested():
+            results.append(self.work(connection))
+        if caught.error is not None:
+            return partial(self.answer.set_exception, caught.error)
+        return partial(self.answer.set_result, results[0])
 
 
 class State:
@@ -132,15 +148,14 @@ class State:
 
     def _commit(self, jobs: list[_Job[object]]) -> None:
         answers: list[Callable[[], None]] = []
-        try:
-            with self._writer.begin() as connection:
-                for job in jobs:
-                    answer = job.run(connection)
-                    if answer is not None:
-                        answers.append(answer)
-        except BaseException as error:  # noqa: BLE001 - every caller of the group gets it
-            _fail_all(jobs, _explained(error))
+        with _Caught() as caught, self._writer.begin() as connection:
+            for job in jobs:
+                answer = job.run(connection)
+                if answer is not None:
+                    answers.append(answer)
+        if caught.error is not None:
             self._counts["failed"] += len(jobs)
+            _fail_all(jobs, caught.error)
             return
         for answer in answers:
             answer()
