@@ -34,3 +34,9 @@ test("nothing at all is no line", () => {
 
   assert.deepEqual(path, { line: "", gaps: [], end: null });
 });
+
+test("small noise stays small", () => {
+  const data = { min: [5, 5.01], max: [5, 5.01], gap: [false, false], before: nan };
+
+  assert.match(sparkPath(data, 52, 24, 1).line, /^M1 12.1L48 11.9$/);
+});

@@ -31,9 +31,13 @@ export interface SparkPath {
   end: [number, number] | null;
 }
 
-export function sparkPath(data: SparkData, width: number, height: number): SparkPath {
+/**
+ * `floor` is the least span of the vertical axis: noise of a thousandth of the range must not fill
+ * the height and look like a storm.
+ */
+export function sparkPath(data: SparkData, width: number, height: number, floor = 0): SparkPath {
   const n = data.min.length;
-  const [low, high] = range(data);
+  const [low, high] = widened(range(data), floor);
   const x = (i: number): number => 1 + ((width - 5) * i) / Math.max(1, n - 1);
   const y = (v: number): number =>
     high > low ? height - 3 - ((height - 6) * (v - low)) / (high - low) : height / 2;
@@ -74,6 +78,11 @@ function range(data: SparkData): [number, number] {
     if (b > high) high = b;
   }
   return [low, high];
+}
+
+function widened([low, high]: [number, number], floor: number): [number, number] {
+  const missing = floor - (high - low);
+  return missing > 0 ? [low - missing / 2, high + missing / 2] : [low, high];
 }
 
 function hatched(gap: readonly boolean[], x: (i: number) => number): [number, number][] {
