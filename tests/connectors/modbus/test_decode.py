@@ -261,6 +261,7 @@ def point_rows(draw: st.DrawFn) -> dict[str, Any]:
     return row
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(point_rows(), min_size=1, max_size=40),
