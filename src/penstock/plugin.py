@@ -178,6 +178,14 @@ class Connector(ABC, Generic[ConfigT]):
     def plan(cls, name: str, config: ConfigT, points: Sequence[PointBinding]) -> Plan:
         """Check everything that can be known without connecting; all problems at once."""
 
+    @classmethod
+    def resolution(cls, point: PointBinding) -> tuple[float, bool]:
+        """Engineering value of one count of the device (0: unknown), and whether it holds float32.
+
+        A read-back that differs from the written value by less is the same value.
+        """
+        return 0.0, False
+
     def __init__(self, config: ConfigT, line: Line, context: ConnectorContext) -> None:
         self.config = config
         self.line = line

@@ -67,7 +67,15 @@ def open_node_keys(home: Home) -> NodeKeys:
         if found != FORMAT:
             message = f"says format {found}; this Penstock knows {FORMAT}. Install the newer one."
             raise ConfigError([ConfigProblem(str(path), message)])
-    return open_keys(key_folder(home.key_name()))
+    folder = key_folder(home.key_name())
+    if (home.data / "state.db").is_file() and not (folder / "node.key").is_file():
+        # New keys would be made in silence, and every user and audit entry refused from then on.
+        message = (
+            f"belongs to keys that are not in {folder}. Restore that folder from a backup, or "
+            "start Penstock as the user who made this data."
+        )
+        raise ConfigError([ConfigProblem(str(home.data), message)])
+    return open_keys(folder)
 
 
 def main() -> int:

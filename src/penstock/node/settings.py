@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from penstock.commands.config import DeskSettings
 from penstock.config.settings import NodeSettings, PlantSettings, Section
 from penstock.historian.config import HistorianSettings
 from penstock.log.config import LogSettings
@@ -31,3 +32,4 @@ class Settings(Section):
     server: ListenSettings = ListenSettings()
     log: LogSettings = LogSettings()
     historian: HistorianSettings = HistorianSettings()
+    commands: DeskSettings = DeskSettings()

@@ -195,10 +195,9 @@ class Supervisor:
             child.control.send({"op": "stop"})
         else:
             process.terminate()
-        until = time.monotonic() + limit_s
-        while process.poll() is None and time.monotonic() < until:
-            await asyncio.sleep(0.02)
-        if process.poll() is None:
+        try:
+            await asyncio.to_thread(process.wait, limit_s)
+        except subprocess.TimeoutExpired:
             self._say(f"{child.spec.name} did not stop within {limit_s:.0f} s and was ended.")
             process.kill()
             process.wait()

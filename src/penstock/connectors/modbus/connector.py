@@ -47,6 +47,15 @@ class Modbus(Connector[ModbusConfig]):
         """One line for each host and port; all problems of all rows at once."""
         return make_plan(name, config, points)
 
+    @classmethod
+    def resolution(cls, point: PointBinding) -> tuple[float, bool]:
+        """One count of an integer register is worth its scale."""
+        settings = point.settings
+        assert isinstance(settings, ModbusPoint)
+        if settings.type.startswith("float"):
+            return 0.0, settings.type == "float32"
+        return abs(settings.scale), False
+
     def __init__(self, config: ModbusConfig, line: Line, context: ConnectorContext) -> None:
         super().__init__(config, line, context)
         first = self._devices[line.devices[0]]

@@ -25,7 +25,7 @@ from penstock.node.configuration import (
 from penstock.rules.config import LoadedRules, load_rules, read_rule_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from penstock.config import Plant
     from penstock.log import Log
@@ -49,6 +49,7 @@ class Prepared:
     registry: RegistryPlan
     rules: LoadedRules
     devices: tuple[tuple[str, str], ...]
+    resolutions: Mapping[str, tuple[float, bool]]
     warnings: tuple[ConfigProblem, ...]
 
 
@@ -64,7 +65,7 @@ class Applier:
         registry: Registry,
         data_log: Log,
         field: FieldLink,
-        on_applied: Callable[[Snapshot, LoadedRules], None],
+        on_applied: Callable[[Snapshot, Prepared], None],
     ) -> None:
         self._home = home
         self._node_name = node_name
@@ -81,8 +82,9 @@ class Applier:
         answer = await self._field.plan(field_document(plant, placeholder_id, ()))
         devices = _devices(answer)
         simulated = {entry.name for entry in plant.connectors if entry.simulated}
+        facts = _by_path(plant, answer)
         planned = self._registry.plan(
-            plant, system_points(self._node_name, devices, simulated), _periods(plant, answer)
+            plant, system_points(self._node_name, devices, simulated), _periods(facts)
         )
         rules = await asyncio.to_thread(self._rules, planned)
         problems = [
@@ -93,7 +95,8 @@ class Applier:
         ]
         if any(not problem.is_warning for problem in problems):
             raise ConfigError(problems)
-        return Prepared(plant, planned, rules, devices, tuple(problems))
+        resolutions = {path: _resolution(row) for path, row in facts.items()}
+        return Prepared(plant, planned, rules, devices, resolutions, tuple(problems))
 
     async def apply(self) -> tuple[Prepared, tuple[str, ...]]:
         """Check and commit, and the files that got ids; unchanged connectors go on undisturbed."""
@@ -118,7 +121,7 @@ class Applier:
             )
         snapshot = await self._registry.commit(plan)
         await self._log_dictionary()
-        self._on_applied(snapshot, prepared.rules)
+        self._on_applied(snapshot, prepared)
         ids = {point.path: point.id for point in snapshot.points}
         self._field.configure(
             field_document(
@@ -165,15 +168,24 @@ def _devices(answer: Document) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _periods(plant: Plant, answer: Document) -> dict[str, int]:
-    periods = answer["periods"]
-    assert isinstance(periods, dict)
-    by_id = {str(placeholder_id(point)): point.path for point in plant.all_points()}
+def _by_path(plant: Plant, answer: Document) -> dict[str, Document]:
+    """What the connectors say of each point, by the point's path."""
+    facts = answer["points"]
+    assert isinstance(facts, dict)
+    paths = {str(placeholder_id(point)): point.path for point in plant.all_points()}
+    return {paths[id_]: row for id_, row in facts.items() if isinstance(row, dict)}
+
+
+def _periods(facts: Mapping[str, Document]) -> dict[str, int]:
     return {
-        by_id[id_]: period
-        for id_, period in periods.items()
-        if isinstance(period, int) and id_ in by_id
+        path: period for path, row in facts.items() if isinstance(period := row["period_ns"], int)
     }
+
+
+def _resolution(row: Document) -> tuple[float, bool]:
+    step = row["step"]
+    assert isinstance(step, int | float)
+    return float(step), bool(row["is_float32"])
 
 
 def _field_problems(answer: Document) -> list[ConfigProblem]:

@@ -15,10 +15,12 @@ from penstock.alarms.desk import AlarmDesk
 from penstock.alarms.projector import AlarmProjector
 from penstock.alarms.routes import AlarmAnswers, alarm_router
 from penstock.alarms.worker import RuleWorker
+from penstock.commands.routes import command_router
 from penstock.historian.routes import routes as historian_routes
 from penstock.model import ConfigError, Refused
 from penstock.node.core.absence import AbsenceWatch
-from penstock.node.core.apply import Applier
+from penstock.node.core.apply import Applier, Prepared
+from penstock.node.core.commands import build_commands
 from penstock.node.core.field_link import FieldLink
 from penstock.node.core.limits import limits_of
 from penstock.node.core.live_feed import alarm_rows, alarms_document, counts_document
@@ -37,10 +39,8 @@ if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
 
     from penstock.alarms.alarm import Alarm
-    from penstock.model.event import Json
     from penstock.node.core.parts import Parts
     from penstock.registry import Snapshot
-    from penstock.rules.config import LoadedRules
     from penstock.rules.rule import Rule
     from penstock.security.wire import Facts
     from penstock.server.listen import Ports
@@ -67,9 +67,10 @@ class Core:
             parts.registry.handle_of,
             node=parts.keys.node,
             public_key=parts.keys.public_bytes,
-            on_command_state=self._on_command_state,
             on_change=self._on_field,
         )
+        self.commands = build_commands(parts, self.field, self.hub)
+        self.field.on_command_state = self.commands.on_state
         self.absence = AbsenceWatch(
             parts.log, lambda: parts.registry.snapshot, parts.origin, parts.clock
         )
@@ -129,6 +130,8 @@ class Core:
                 group.create_task(parts.historian.run(), name="historian"),
                 group.create_task(self.projector.run(), name="projector"),
                 group.create_task(self._run_rules(), name="rules"),
+                group.create_task(self.commands.projector.run(), name="command-projector"),
+                group.create_task(self.commands.run(), name="commands"),
                 group.create_task(self._first_apply(), name="apply"),
                 group.create_task(self._keep_house(), name="house"),
             ]
@@ -163,6 +166,7 @@ class Core:
     async def _drain(self) -> None:
         self.absence.close()
         await self.field.close()
+        await self.commands.desk.close()
         self.rule_worker.stop()
 
     def _app(self) -> FastAPI:
@@ -186,6 +190,9 @@ class Core:
                 lambda: parts.registry.snapshot, lambda id_: limits_of(self.rule_worker.rules, id_)
             ),
             alarm_router(self.alarm_answers, self.alarm_desk, parts.clock),
+            command_router(
+                self.commands.desk, self.commands.recent, parts.security.principal_names
+            ),
             node_routes(self.status, self.applier, parts.security),
             live_routes(self.hub, parts.security),
         )
@@ -228,7 +235,9 @@ class Core:
 
     # --- what happens
 
-    def _on_applied(self, snapshot: Snapshot, rules: LoadedRules) -> None:
+    def _on_applied(self, snapshot: Snapshot, prepared: Prepared) -> None:
+        rules = prepared.rules
+        self.commands.resolutions = prepared.resolutions
         log.info("registry_revision", revision=snapshot.revision, rules=len(rules.rules))
         if self._rules is None:
             self._rules = rules.rules
@@ -245,6 +254,6 @@ class Core:
 
     def _on_field(self, is_connected: bool) -> None:
         self.absence.on_change(is_connected)
-
-    def _on_command_state(self, document: dict[str, Json]) -> None:
-        log.warning("command_state_without_desk", document=document)
+        if not is_connected:
+            points = self.parts.registry.snapshot.points
+            self.commands.on_field_lost({p.connector for p in points if p.connector is not None})

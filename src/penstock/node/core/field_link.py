@@ -43,7 +43,6 @@ class FieldLink:
         *,
         node: UUID,
         public_key: bytes,
-        on_command_state: Callable[[Document], None],
         on_change: Callable[[bool], None],
     ) -> None:
         self._log_door = log_door
@@ -53,7 +52,7 @@ class FieldLink:
             "public_key": public_key.hex(),
             "version": __version__,
         }
-        self._on_command_state = on_command_state
+        self.on_command_state: Callable[[Document], None] = _nobody
         self._on_change = on_change
         self._session: Session | None = None
         self._configuration: Document | None = None
@@ -136,7 +135,7 @@ class FieldLink:
         elif header.type == LinkType.HEARTBEAT:
             self.heartbeat = decode_json(payload)
         elif header.type == LinkType.COMMAND_STATE:
-            self._on_command_state(decode_json(payload))
+            self.on_command_state(decode_json(payload))
 
     def _on_hello(self, session: Session, downlink: Downlink) -> None:
         session.send_json(LinkType.HELLO, {**self._hello, "credit": downlink.open()})
@@ -145,3 +144,7 @@ class FieldLink:
             session.send_json(LinkType.CONFIGURATION, self._configuration)
         self._is_up.set()
         self._on_change(True)
+
+
+def _nobody(document: Document) -> None:
+    log.warning("command_state_without_desk", command=document.get("command"))

@@ -48,33 +48,22 @@ class Host:
         self.crashes = 0
 
     def plan(self, document: Document) -> Document:
-        """Check a configuration without running it; lines, periods and all problems as JSON."""
+        """Check a configuration without running it; lines, points and all problems as JSON."""
         problems: list[ConfigProblem] = []
         lines: list[Json] = []
-        periods: dict[str, Json] = {}
+        points: dict[str, Json] = {}
         numbers: dict[UUID, int] = {}
         for connector in _connectors(document):
             plan, found = plan_connector(
                 connector, lambda id_: numbers.setdefault(id_, len(numbers) + 1)
             )
             problems += found
-            if plan is None:
-                continue
-            for line in plan.lines:
-                lines.append(
-                    {
-                        "connector": plan.name,
-                        "line": line.name,
-                        "address": line.address,
-                        "devices": list(line.devices),
-                        "is_protected": line.is_protected,
-                    }
-                )
-                for group in plan.connector(line, self._clock).groups():
-                    periods |= {str(plan.ids[handle]): group.period_ns for handle in group.points}
+            if plan is not None:
+                lines += _lines(plan)
+                points |= _point_facts(plan, self._clock)
         return {
             "lines": lines,
-            "periods": periods,
+            "points": points,
             "problems": [
                 {"place": item.place, "message": item.message, "is_warning": item.is_warning}
                 for item in problems
@@ -195,6 +184,38 @@ def _connectors(document: Document) -> list[Document]:
 def _list(value: Json) -> list[Document]:
     assert isinstance(value, list)
     return [item for item in value if isinstance(item, dict)]
+
+
+def _lines(plan: ConnectorPlan) -> list[Json]:
+    return [
+        {
+            "connector": plan.name,
+            "line": line.name,
+            "address": line.address,
+            "devices": list(line.devices),
+            "is_protected": line.is_protected,
+        }
+        for line in plan.lines
+    ]
+
+
+def _point_facts(plan: ConnectorPlan, clock: Clock) -> dict[str, Json]:
+    """By point id: period, and what one count of the device is worth."""
+    facts: dict[str, Json] = {}
+    for line in plan.lines:
+        periods = {
+            handle: group.period_ns
+            for group in plan.connector(line, clock).groups()
+            for handle in group.points
+        }
+        for point in line.points:
+            step, is_float32 = plan.type.resolution(point)
+            facts[str(plan.ids[point.handle])] = {
+                "period_ns": periods.get(point.handle),
+                "step": step,
+                "is_float32": is_float32,
+            }
+    return facts
 
 
 def _device_rows(runner: LineRunner) -> list[Json]:
