@@ -11,12 +11,14 @@ export interface Series {
   last: number;
   /** Is a bad span open at the end? Then it reaches to "now". */
   open: boolean;
+  /** The newest value itself, NaN if only the column around it is known. */
+  newest: number;
   /** Column width in seconds, 0 for raw. */
   dt: number;
 }
 
 export function emptySeries(): Series {
-  return { t: [], lo: [], hi: [], gaps: [], last: Number.NaN, open: false, dt: 0 };
+  return { t: [], lo: [], hi: [], gaps: [], last: Number.NaN, open: false, newest: Number.NaN, dt: 0 };
 }
 
 /** One pen as it comes out of the decoder, times already in seconds. */
@@ -58,6 +60,8 @@ export function fromDecoded(pen: DecodedPen, spanFrom: number, spanTo: number, d
     push(s, at, lo, hi);
   }
   const end = s.t[s.t.length - 1];
+  const i = s.t.length - 1;
+  if (i >= 0 && s.lo[i] === s.hi[i]) s.newest = s.lo[i] as number;
   s.last = Math.max(end ?? Number.NaN, final?.begin ?? Number.NEGATIVE_INFINITY);
   if (end === undefined && final === undefined) s.last = Number.NaN;
   return s;
@@ -73,6 +77,7 @@ function push(s: Series, t: number, lo: number, hi: number): void {
 export function append(s: Series, t: number, value: number, bad: boolean): boolean {
   if (!Number.isFinite(t) || (Number.isFinite(s.last) && t <= s.last)) return false;
   s.last = t;
+  s.newest = bad ? Number.NaN : value;
   if (bad || !Number.isFinite(value)) {
     if (!s.open) {
       s.gaps.push({ begin: t, end: Number.POSITIVE_INFINITY });

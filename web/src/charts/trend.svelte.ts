@@ -207,12 +207,12 @@ export class TrendModel {
   }
 
   #tick(): void {
+    if (document.hidden) return;
     this.now = connection.serverNow();
     const connected = connection.state === "live";
     // What came while the socket was away is only in the store.
     if (connected && !this.#connected) this.#have = null;
     this.#connected = connected;
-    if (document.hidden) return;
     if (this.live) {
       const step = this.now - this.window.to;
       if (step >= span(this.window) / this.#width) this.window = pan(this.window, step);
