@@ -52,8 +52,9 @@ class Modbus(Connector[ModbusConfig]):
         """One count of an integer register is worth its scale."""
         settings = point.settings
         assert isinstance(settings, ModbusPoint)
-        if settings.type.startswith("float"):
-            return 0.0, settings.type == "float32"
+        name = settings.type.strip().lower()
+        if name.startswith("float"):
+            return 0.0, name == "float32"
         return abs(settings.scale), False
 
     def __init__(self, config: ModbusConfig, line: Line, context: ConnectorContext) -> None:
