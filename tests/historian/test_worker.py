@@ -196,3 +196,23 @@ async def test_live_sees_each_change_once() -> None:
         assert [1, 2] == place.tolist()
         assert isinstance(found, Frame)
         assert [19.0, 9.0] == list(found.value)  # type: ignore[arg-type]
+
+
+async def test_a_log_that_lost_its_end_is_followed_from_there() -> None:
+    """Sequences that a lying disk lost are used again; listed segments stay as they are."""
+    plant = Plant()
+    async with plant.running() as worker:
+        await worker.wait_read(await plant.send())
+        await worker.flush_now()
+        historian = Historian.open(plant.disk, Path("/data/segments"), plant.settings)
+        [before] = historian.pin([1]).segments
+        historian.resume(before.until - 1)
+        again = Batch(plant.origin, 1, (frame(1, BASE_NS, [0.0]), frame(2, BASE_NS, [7])))
+        historian.append(again, before.first_sequence, 0)
+        historian.seal(incarnation=plant.log.incarnation + 1)
+        historian.adopt(historian.write())
+
+        names = [info.name for info in historian.pin([1]).segments]
+        assert 2 == len(set(names))
+        rows, _ = raw(historian.pin([1]), 1, BASE_NS, 2**62, 100)
+        assert 10 == len(rows)

@@ -13,6 +13,7 @@ from penstock.codec.trend import EnvelopePen, PenState, RawPen, encode_envelope,
 from penstock.historian.columns import Columns, empty_columns
 from penstock.historian.envelope import (
     RAW_POINTS_PER_PX,
+    RAW_ROWS_MAX,
     envelope,
     grid_of,
     raw_pen,
@@ -50,7 +51,8 @@ def trend(
     if mode == "auto":
         mode = _mode_for(snapshot, known, from_ns, to_ns, px)
     if mode == "raw":
-        raw = {handle: raw_pen(snapshot, handle, from_ns, to_ns) for handle in set(known)}
+        share = RAW_ROWS_MAX // len(handles)
+        raw = {handle: raw_pen(snapshot, handle, from_ns, to_ns, share) for handle in set(known)}
         pens = [_NO_RAW_PEN if handle is None else raw[handle] for handle in handles]
         return encode_raw(pens, from_ns, snapshot.sequence)
     grid = grid_of(from_ns, to_ns, px)

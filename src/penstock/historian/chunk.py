@@ -9,13 +9,12 @@ fault of the writer and Damaged all the same. `encode.py` writes what this reads
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from penstock.codec.layout import Buffer, Damaged, padding
+from penstock.codec.layout import Damaged, padding
 from penstock.historian.columns import Columns
 from penstock.historian.packing import unpack
 from penstock.model import TextColumn, ValueKind
@@ -53,11 +52,10 @@ class Form(IntEnum):
     WORDS = 6
 
 
-_FORMS = frozenset(int(form) for form in Form)
+_FORMS = {int(form): form for form in Form}
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """One column of a chunk; `param` belongs to the form."""
 
     form: Form
@@ -81,7 +79,7 @@ def join_sections(sections: Sequence[Section]) -> bytes:
 
 
 def decode_chunk(
-    data: Buffer, kind: ValueKind, rows: int, first_ns: int, first_sequence: int
+    data: bytes, kind: ValueKind, rows: int, first_ns: int, first_sequence: int
 ) -> Columns:
     """The chunk's rows; everything but `data` comes from the chunk table."""
     times, value, quality, flags, sequence = _split(data)
@@ -94,17 +92,17 @@ def decode_chunk(
     )
 
 
-def _split(data: Buffer) -> list[Section]:
+def _split(data: bytes) -> list[Section]:
     offset = _TABLE.size
     if len(data) < offset:
         raise Damaged(f"chunk of {len(data)} bytes has no section table")
     table = _TABLE.unpack_from(data)
     sections: list[Section] = []
-    for form, param, size in zip(table[::3], table[1::3], table[2::3], strict=True):
-        if offset + size > len(data) or form not in _FORMS:
-            raise Damaged(f"chunk section of form {form} and {size} bytes at {offset}")
-        piece = bytes(memoryview(data)[offset : offset + size])
-        sections.append(Section(Form(form), param, piece))
+    for number, param, size in zip(table[::3], table[1::3], table[2::3], strict=True):
+        form = _FORMS.get(number)
+        if offset + size > len(data) or form is None:
+            raise Damaged(f"chunk section of form {number} and {size} bytes at {offset}")
+        sections.append(Section(form, param, data[offset : offset + size]))
         offset += size + -size % 8
     return sections
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from penstock.historian.query import Piece
 
 PX_MAX = 4_000
-RAW_ROWS_MAX = 250_000
+RAW_ROWS_MAX = 400_000
+# A dozen small chunks cost one pass of numpy, not a dozen.
+DRAWN_ROWS = 32_768
 RAW_POINTS_PER_PX = 4
 
 _DECADES = [step * 10**power for power in range(9) for step in (1, 2, 5)]
@@ -67,21 +69,27 @@ def envelope(snapshot: Snapshot, handle: int, grid: Grid) -> EnvelopePen:
         return drawing.pen(ValueKind.FLOAT, PenState.NO_SAMPLES)
     drawing.begin(snapshot.newest_before(handle, grid.t0_ns))
     for group in groups(snapshot.pieces(handle, grid.t0_ns, grid.end_ns)):
-        if not (len(group) == 1 and drawing.add_statistics(kind, group[0])):
+        if len(group) > 1 or not drawing.add_statistics(kind, group[0]):
             drawing.add(snapshot.load(group).between(grid.t0_ns, grid.end_ns))
+    drawing.draw()
     is_empty = not drawing.rows and not drawing.has_before
     return drawing.pen(kind, PenState.NO_SAMPLES if is_empty else PenState.OK)
 
 
-def raw_pen(snapshot: Snapshot, handle: int, from_ns: int, to_ns: int) -> RawPen:
+def raw_pen(
+    snapshot: Snapshot, handle: int, from_ns: int, to_ns: int, rows_max: int = RAW_ROWS_MAX
+) -> RawPen:
     """Every sample of the span; Refused when they are too many for a chart."""
     kind = snapshot.kind(handle)
     pieces, count = [], 0
     for rows in rows_between(snapshot, handle, from_ns, to_ns):
         pieces.append(rows)
         count += len(rows)
-        if count > RAW_ROWS_MAX:
-            raise Refused("too_large", f"More than {RAW_ROWS_MAX} samples of one point.")
+        if count > rows_max:
+            raise Refused(
+                "too_large",
+                f"More than {rows_max} samples of a point. Ask for a shorter span or an envelope.",
+            )
     rows = join(pieces) if pieces else empty_columns(kind or ValueKind.FLOAT)
     gaps = _Gaps(from_ns, to_ns)
     before = snapshot.newest_before(handle, from_ns)
@@ -169,6 +177,8 @@ class _Drawing:
         self.rows = 0
         self.has_before = False
         self._grid = grid
+        self._waiting: list[Columns] = []
+        self._waiting_rows = 0
         self._before = float("nan")
         self._gaps = _Gaps(grid.t0_ns, grid.end_ns)
         self._minimum = np.full(grid.columns, np.nan)
@@ -189,6 +199,7 @@ class _Drawing:
         if column < 0 or column != (piece.last_ns - grid.t0_ns) // grid.dt_ns:
             return False
         table, chunk = source.table, source.chunk
+        self.draw()
         self.rows += piece.rows
         self._gaps.close_at(piece.first_ns)
         quality = table.worst_quality[chunk]
@@ -202,9 +213,20 @@ class _Drawing:
         return True
 
     def add(self, rows: Columns) -> None:
-        """Rows in time order, behind all that were added before."""
+        """Rows in time order, behind all that were added before; drawn some chunks at a time."""
         if not len(rows):
             return
+        self._waiting.append(rows)
+        self._waiting_rows += len(rows)
+        if self._waiting_rows >= DRAWN_ROWS:
+            self.draw()
+
+    def draw(self) -> None:
+        """Take the rows that wait into the columns."""
+        if not self._waiting:
+            return
+        rows = join(self._waiting)
+        self._waiting, self._waiting_rows = [], 0
         self.rows += len(rows)
         self._gaps.add(rows)
         column = (rows.time_ns - self._grid.t0_ns) // self._grid.dt_ns

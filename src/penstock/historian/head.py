@@ -162,7 +162,7 @@ class _Growing:
             "sequence": np.empty(0, np.uint32),
         }
         if isinstance(value, TextColumn):
-            self._columns["end"] = np.empty(0, np.uint32)
+            self._offset = np.zeros(1, np.uint32)
             self._data = np.empty(0, np.uint8)
             self._data_bytes = 0
         else:
@@ -189,21 +189,23 @@ class _Growing:
         used, size = self._data_bytes, last - first
         self._data = _with_room(self._data, used, used + size, ROWS_MIN)
         self._data[used : used + size] = value.data[first:last]
-        self._columns["end"][begin:end] = value.offset[1:] - np.uint32(first) + np.uint32(used)
+        self._offset = _with_room(self._offset, begin + 1, end + 1, ROWS_MIN)
+        offset = value.offset[1:] - np.uint32(first) + np.uint32(used)
+        self._offset[begin + 1 : end + 1] = offset
         self._data_bytes = used + size
 
     def view(self, base: int) -> HeadRows:
         columns = {name: column[: self.rows] for name, column in self._columns.items()}
         value: Values
         if self._kind is ValueKind.TEXT:
-            offset = np.concatenate([np.zeros(1, np.uint32), columns.pop("end")])
-            value = TextColumn(offset, self._data[: self._data_bytes])
+            value = TextColumn(self._offset[: self.rows + 1], self._data[: self._data_bytes])
         else:
             value = columns.pop("value")
         return HeadRows(kind=self._kind, base=base, value=value, **columns)
 
     def bytes_reserved(self) -> int:
-        text = self._data.nbytes if self._kind is ValueKind.TEXT else 0
+        is_text = self._kind is ValueKind.TEXT
+        text = self._data.nbytes + self._offset.nbytes if is_text else 0
         return text + sum(column.nbytes for column in self._columns.values())
 
 

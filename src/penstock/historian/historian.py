@@ -144,7 +144,7 @@ class Historian:
     @property
     def has_unwritten(self) -> bool:
         """Log records were read that no manifest covers."""
-        return self._head.sequence > self._manifest.sequence
+        return self._head.sequence > self._head.after or self._head.after > self._manifest.sequence
 
     def seal(self, incarnation: int) -> None:
         """Put the head aside for a flush; a new one takes over."""

@@ -61,7 +61,7 @@ class Manifest:
         self, segment: SegmentInfo | None, sequence: int, incarnation: int, last: LastRows
     ) -> Manifest:
         """The next manifest after a flush."""
-        assert sequence >= self.sequence
+        assert incarnation > self.incarnation or sequence >= self.sequence
         added = () if segment is None else (segment,)
         return replace(
             self,

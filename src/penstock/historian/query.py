@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SAMPLES_MAX = 100_000
 TIME_MIN, TIME_MAX = -(2**63), 2**63 - 1
+_SIDE = int(ChunkFlag.SIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,8 @@ class ChunkRef:
     @property
     def has_statistics(self) -> bool:
         """May the table answer for the chunk: all rows good or uncertain, none replaced?"""
-        return self.table.worst_quality[self.chunk] >= UNCERTAIN and not (
-            self.table.flags[self.chunk] & ChunkFlag.SIDE
-        )
+        table, chunk = self.table, self.chunk
+        return int(table.worst_quality[chunk]) >= UNCERTAIN and not int(table.flags[chunk]) & _SIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,7 @@ class Piece:
     def is_side(self) -> bool:
         """Rows that a correction in the same segment has replaced."""
         source = self.source
-        return isinstance(source, ChunkRef) and bool(
-            source.table.flags[source.chunk] & ChunkFlag.SIDE
-        )
+        return isinstance(source, ChunkRef) and bool(int(source.table.flags[source.chunk]) & _SIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +196,7 @@ class Snapshot:
                 int(table.first_ns[chunk]),
                 int(table.last_ns[chunk]),
                 int(table.rows[chunk]),
-                2 * order + (0 if table.flags[chunk] & ChunkFlag.SIDE else 1),
+                2 * order + (0 if int(table.flags[chunk]) & _SIDE else 1),
                 ChunkRef(info, table, chunk),
             )
             for chunk in (np.flatnonzero(is_hit) + chunks.start).tolist()

@@ -87,7 +87,7 @@ class ChunkTable:
 
     def of(self, handle: int) -> range:
         """Chunks of one point."""
-        begin, end = np.searchsorted(self.point, [handle, handle + 1])
+        begin, end = np.searchsorted(self.point, np.array([handle, handle + 1], np.uint32))
         return range(int(begin), int(end))
 
     def bytes_used(self) -> int:

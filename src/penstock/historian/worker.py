@@ -134,6 +134,8 @@ class HistorianWorker:
         if not records:
             self._pass(self._log.durable)
             return
+        if self._flush is not None and self._flush.done():
+            await self._wait_flushed()
         for record in records:
             if self.historian.is_full:
                 await self._wait_flushed()
