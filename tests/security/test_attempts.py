@@ -81,3 +81,9 @@ def test_an_hour_of_silence_forgets(address: str) -> None:
 
     assert throttled(attempts, "anna", address, 3_601 * SECOND_NS) == 0
     assert throttled(attempts, "anna", address, 3_601 * SECOND_NS) == 0
+
+
+def test_empty_name_is_not_counted_twice() -> None:
+    attempts = Attempts()
+
+    assert [throttled(attempts, "", "a", 0) for _ in range(6)] == [0] * 5 + [1]

@@ -48,9 +48,7 @@ async def test_chain_holds(audit: Audit) -> None:
     ],
 )
 async def test_damage_is_found(audit: Audit, database: Path, damage: str, broken_at: int) -> None:
-    with sqlite3.connect(database) as connection:
-        connection.executescript(damage)
-    connection.close()
+    _damage(database, damage)
 
     status = await audit.check()
 
@@ -90,3 +88,23 @@ async def test_huge_value_leaves_its_hash(audit: Audit) -> None:
     found = audit.page(None, 1)[0].entry.new
     assert isinstance(found, dict)
     assert found["bytes"] == 100_002
+
+
+async def test_short_check_goes_on_from_the_last(audit: Audit, database: Path) -> None:
+    """It sees what is new; what was altered before it is found by the next whole check."""
+    await audit.record(Entry("user:1", "point.change"))
+    short = await audit.check(is_whole=False)
+    _damage(database, "UPDATE audit SET new = '99' WHERE number = 3")
+    old = await audit.check(is_whole=False)
+    await audit.record(Entry("user:1", "point.change"))
+    _damage(database, "UPDATE audit SET new = '99' WHERE number = 10")
+    new = await audit.check(is_whole=False)
+    whole = await audit.check()
+
+    assert (short.entries, old.broken_at, new.broken_at, whole.broken_at) == (9, None, 10, 3)
+
+
+def _damage(database: Path, script: str) -> None:
+    with sqlite3.connect(database) as connection:
+        connection.executescript(script)
+    connection.close()

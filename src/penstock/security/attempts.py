@@ -34,7 +34,7 @@ PAIR = Policy(free=5, wait_s_max=300)
 ADDRESS = Policy(free=20, wait_s_max=300)
 NAME = Policy(free=50, wait_s_max=10)
 
-Key = tuple[str, str]
+Key = tuple[str, str, str]
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class Attempts:
 
 def _keys(name: str, address: str) -> tuple[tuple[Key, Policy], ...]:
     return (
-        ((name, address), PAIR),
-        (("", address), ADDRESS),
-        ((name, ""), NAME),
+        (("pair", name, address), PAIR),
+        (("address", "", address), ADDRESS),
+        (("name", name, ""), NAME),
     )

@@ -138,14 +138,20 @@ class Audit:
             entries = int(connection.scalar(query) or 0)
         return ChainStatus(entries, self._status.broken_at, self._status.head)
 
-    async def check(self) -> ChainStatus:
-        """`verify` in a thread; the result is what `status` reports from now on."""
-        self._status = await asyncio.to_thread(self.verify)
+    async def check(self, is_whole: bool = True) -> ChainStatus:
+        """Verify in a thread, from the last checked entry unless `is_whole`.
+
+        The result is what `status` reports from now on; what was found broken
+        stays so until a whole check finds otherwise.
+        """
+        last = ChainStatus(0) if is_whole else self._status
+        if last.is_unbroken:
+            self._status = await asyncio.to_thread(self.verify, last)
         return self._status
 
-    def verify(self) -> ChainStatus:
-        """Walk the whole chain (about 10,000 entries a second); anchor its head if it holds."""
-        head, number = GENESIS, 0
+    def verify(self, checked: ChainStatus | None = None) -> ChainStatus:
+        """Walk the chain behind what is `checked`; anchor its head if it holds."""
+        head, number = (checked.head, checked.entries) if checked else (GENESIS, 0)
         anchor_number, anchor_head = self._read_anchor()
         while rows := self._rows_after(number):
             for row in rows:

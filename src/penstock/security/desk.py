@@ -10,15 +10,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from penstock.model import Refused
+from penstock.model.time import DAY_NS
 from penstock.security.attempts import Attempts
 from penstock.security.audit import Audit, Entry
 from penstock.security.passwords import Passwords
-from penstock.security.permissions import ROLES
 from penstock.security.seal import RowDamaged, RowSeal
 from penstock.security.sessions import SessionStore, csrf_token, new_token, token_hash
 from penstock.security.settings import SecuritySettings
 from penstock.security.setup import SetupStore
-from penstock.security.users import UserStore, new_user, normal_name, parse_user_id
+from penstock.security.users import (
+    UserStore,
+    checked_name,
+    checked_roles,
+    facts,
+    new_user,
+    normal_name,
+    parse_user_id,
+)
 from penstock.world import SystemClock
 
 if TYPE_CHECKING:
@@ -35,6 +43,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ADMINISTRATOR = "administrator"
+# No user can be called this: names have no blanks.
+SETUP_NAME = "set-up link"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,7 @@ class Security:
         self._passwords = Passwords(settings.passwords)
         self._attempts = Attempts()
         self._is_set_up = False
+        self._whole_check_ns = 0
 
     # --- set-up
 
@@ -89,7 +100,7 @@ class Security:
         """Make the first administrator and log in; the session token."""
         if self.is_set_up():
             raise Refused("setup_done")
-        self._attempts.begin("setup", address, self._clock.now_ns())
+        self._attempts.begin(SETUP_NAME, address, self._clock.now_ns())
         hashed = await self._passwords.hash(password)
         session = new_token()
 
@@ -98,19 +109,19 @@ class Security:
             if self._users.count(connection) > 0:
                 raise Refused("setup_done")
             self._setup.redeem(connection, token, now_ns)
-            user = new_user(_checked_name(name), display_name, hashed, (ADMINISTRATOR,), now_ns)
+            user = new_user(checked_name(name), display_name, hashed, (ADMINISTRATOR,), now_ns)
             user = replace(user, preferences={"language": language})
             self._users.add(connection, user)
             self._sessions.add(connection, session, user.id, now_ns)
             principal = user.principal().id
-            self._note(connection, principal, "setup.done", principal, None, _facts(user))
+            self._note(connection, principal, "setup.done", principal, None, facts(user))
 
         try:
             await self._guarded_write(work)
         except Refused as refusal:
             await self._note_refusal("setup", "setup.refused", address, refusal)
             raise
-        self._attempts.succeed("setup", address)
+        self._attempts.succeed(SETUP_NAME, address)
         return session
 
     # --- sessions
@@ -219,7 +230,7 @@ class Security:
         roles: Sequence[str],
     ) -> User:
         """A new user with roles on the whole plant."""
-        checked, role_names = _checked_name(name), _checked_roles(roles)
+        checked, role_names = checked_name(name), checked_roles(roles)
         hashed = await self._passwords.hash(password)
         user = new_user(checked, display_name, hashed, role_names, self._clock.now_ns())
         await self._guarded_write(lambda connection: self._add_user(connection, principal.id, user))
@@ -229,7 +240,7 @@ class Security:
         self, principal_id: str, name: str, password: str, roles: Sequence[str]
     ) -> User:
         """`add_user` for the command line (`penstock user add --password-stdin`)."""
-        checked, role_names = _checked_name(name), _checked_roles(roles)
+        checked, role_names = checked_name(name), checked_roles(roles)
         hashed = self._passwords.hash_blocking(password)
         user = new_user(checked, name, hashed, role_names, self._clock.now_ns())
         self._state.write_blocking(
@@ -247,7 +258,7 @@ class Security:
                 raise Refused("last_administrator", name=user.name)
             self._users.replace(connection, replace(user, deleted_ns=self._clock.now_ns()))
             self._sessions.revoke_user(connection, user.id)
-            self._note(connection, principal.id, "user.delete", f"user:{user.id}", _facts(user))
+            self._note(connection, principal.id, "user.delete", f"user:{user.id}", facts(user))
 
         await self._guarded_write(work)
 
@@ -267,11 +278,16 @@ class Security:
     # --- care
 
     async def tidy(self) -> None:
-        """Remove expired sessions and check the audit chain; the node calls it now and then."""
-        await self._state.write(
-            lambda connection: self._sessions.purge(connection, self._clock.now_ns())
-        )
-        await self.audit.check()
+        """Remove expired sessions and check the audit chain; the node calls it now and then.
+
+        The whole chain once a day, otherwise what has come since the last check.
+        """
+        now_ns = self._clock.now_ns()
+        await self._state.write(lambda connection: self._sessions.purge(connection, now_ns))
+        is_whole = now_ns - self._whole_check_ns >= DAY_NS
+        await self.audit.check(is_whole)
+        if is_whole:
+            self._whole_check_ns = now_ns
 
     def statistics(self) -> dict[str, int]:
         """Counts of the brute-force guard."""
@@ -294,7 +310,7 @@ class Security:
             raise Refused("too_large", "There are too many users.")
         self._users.add(connection, user)
         self._setup.clear(connection)
-        self._note(connection, principal_id, "user.create", f"user:{user.id}", None, _facts(user))
+        self._note(connection, principal_id, "user.create", f"user:{user.id}", None, facts(user))
 
     def _administrators(self, connection: Connection) -> int:
         found = self._users.all(connection)
@@ -369,27 +385,3 @@ class Security:
         new: Mapping[str, object] | None = None,
     ) -> None:
         self.audit.append(connection, Entry(principal, action, target, old, new))  # type: ignore[arg-type]
-
-
-def _facts(user: User) -> dict[str, object]:
-    """What the audit keeps of a user: rights, no name (see audit.py)."""
-    return {
-        "grants": [[grant.role, grant.asset_path] for grant in user.grants],
-        "is_enabled": user.is_enabled,
-    }
-
-
-def _checked_name(name: str) -> str:
-    folded = normal_name(name)
-    if not folded:
-        raise Refused(
-            "invalid_request", "A name has 1 to 64 letters, digits or . _ - + @ and no blanks."
-        )
-    return folded
-
-
-def _checked_roles(roles: Sequence[str]) -> tuple[str, ...]:
-    unknown = sorted(set(roles) - set(ROLES))
-    if unknown or not roles:
-        raise Refused("invalid_request", f"Roles are {', '.join(ROLES)}.", unknown=unknown)
-    return tuple(dict.fromkeys(roles))

@@ -23,7 +23,7 @@ from penstock.security.tables import users
 from penstock.state import DEFAULT_TENANT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -169,3 +169,29 @@ def parse_user_id(text: str) -> str:
         return str(UUID(text))
     except ValueError:
         raise Refused("not_found") from None
+
+
+def facts(user: User) -> dict[str, object]:
+    """What the audit keeps of a user: rights, no name (see audit.py)."""
+    return {
+        "grants": [[grant.role, grant.asset_path] for grant in user.grants],
+        "is_enabled": user.is_enabled,
+    }
+
+
+def checked_name(name: str) -> str:
+    """The name as it is stored, or the refusal that says what a name is."""
+    folded = normal_name(name)
+    if not folded:
+        raise Refused(
+            "invalid_request", "A name has 1 to 64 letters, digits or . _ - + @ and no blanks."
+        )
+    return folded
+
+
+def checked_roles(roles: Sequence[str]) -> tuple[str, ...]:
+    """Known roles without repetition, at least one, or the refusal that lists them."""
+    unknown = sorted(set(roles) - set(ROLES))
+    if unknown or not roles:
+        raise Refused("invalid_request", f"Roles are {', '.join(ROLES)}.", unknown=unknown)
+    return tuple(dict.fromkeys(roles))

@@ -11,56 +11,46 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make the four tables."""
+    """Make the four tables; the first column of every key is the tenant."""
     op.create_table(
         "users",
-        Column("tenant", Text, nullable=False),
-        Column("id", Text, nullable=False),
-        Column("name", Text, nullable=False),
-        Column("display_name", Text, nullable=False),
-        Column("password_hash", Text, nullable=False),
-        Column("grants", Text, nullable=False),
-        Column("preferences", Text, nullable=False),
+        *_texts("tenant", "id", "name", "display_name", "password_hash", "grants", "preferences"),
         Column("is_enabled", Boolean, nullable=False),
-        Column("created_ns", BigInteger, nullable=False),
-        Column("deleted_ns", BigInteger, nullable=False),
-        Column("checksum", Text, nullable=False),
+        *_times("created_ns", "deleted_ns"),
+        *_texts("checksum"),
         PrimaryKeyConstraint("tenant", "id"),
         UniqueConstraint("tenant", "name", "deleted_ns"),
     )
     op.create_table(
         "sessions",
-        Column("tenant", Text, nullable=False),
-        Column("id", Text, nullable=False),
-        Column("user_id", Text, nullable=False),
-        Column("created_ns", BigInteger, nullable=False),
-        Column("used_ns", BigInteger, nullable=False),
-        Column("checksum", Text, nullable=False),
+        *_texts("tenant", "id", "user_id"),
+        *_times("created_ns", "used_ns"),
+        *_texts("checksum"),
         PrimaryKeyConstraint("tenant", "id"),
     )
     op.create_table(
         "setup_tokens",
-        Column("tenant", Text, nullable=False),
-        Column("id", Text, nullable=False),
-        Column("expires_ns", BigInteger, nullable=False),
-        Column("checksum", Text, nullable=False),
+        *_texts("tenant", "id"),
+        *_times("expires_ns"),
+        *_texts("checksum"),
         PrimaryKeyConstraint("tenant", "id"),
     )
     op.create_table(
         "audit",
-        Column("tenant", Text, nullable=False),
+        *_texts("tenant"),
         Column("number", BigInteger, nullable=False),
-        Column("id", Text, nullable=False),
-        Column("time_ns", BigInteger, nullable=False),
-        Column("principal", Text, nullable=False),
-        Column("action", Text, nullable=False),
-        Column("object", Text, nullable=False),
-        Column("old", Text, nullable=False),
-        Column("new", Text, nullable=False),
-        Column("outcome", Text, nullable=False),
-        Column("key", Text, nullable=False),
-        Column("hash", Text, nullable=False),
-        Column("signature", Text, nullable=False),
+        *_texts("id"),
+        *_times("time_ns"),
+        *_texts("principal", "action", "object", "old", "new", "outcome"),
+        *_texts("key", "hash", "signature"),
         PrimaryKeyConstraint("tenant", "number"),
     )
     op.create_index("sessions_by_user", "sessions", ["tenant", "user_id"])
+
+
+def _texts(*names: str) -> list[Column[str]]:
+    return [Column(name, Text, nullable=False) for name in names]
+
+
+def _times(*names: str) -> list[Column[int]]:
+    return [Column(name, BigInteger, nullable=False) for name in names]
