@@ -148,7 +148,9 @@ def _user(parser: Parser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     add = actions.add_parser("add", help="make a user", allow_abbrev=False)
     add.add_argument("name", metavar="NAME", help="name to log in with")
-    add.add_argument("--role", required=True, choices=ROLES, help="what the user may do")
+    add.add_argument(
+        "--role", required=True, choices=ROLES, metavar="ROLE", help=f"one of {', '.join(ROLES)}"
+    )
     add.add_argument("--display-name", default="", metavar="TEXT", help="name on the screen")
     password = actions.add_parser("password", help="set a new password", allow_abbrev=False)
     password.add_argument("name", metavar="NAME", help="name of the user")

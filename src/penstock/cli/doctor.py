@@ -1,0 +1,75 @@
+"""`penstock doctor`: looks, changes nothing, and names a remedy with everything that is not well.
+
+The checks of the standard library come first, so that something is said at once.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from penstock.cli import machine_check
+from penstock.cli.client import is_running
+from penstock.cli.document import document
+from penstock.cli.finding import State
+from penstock.cli.outcome import EXIT_FAULT, EXIT_OK
+from penstock.cli.output import say_json
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from penstock.cli.finding import Finding
+    from penstock.node.home import Home
+
+
+def run(options: argparse.Namespace) -> int:
+    """1 when there is a fault; what only wants a look does not count."""
+    found = []
+    for finding in examine(options.home):
+        found.append(finding)
+        if not options.json:
+            _say(finding)
+    faults = sum(finding.state is State.FAULT for finding in found)
+    looks = sum(finding.state is State.LOOK for finding in found)
+    if options.json:
+        rows = [
+            {"name": f.name, "state": f.state, "detail": f.detail, "remedy": f.remedy}
+            for f in found
+        ]
+        say_json({"ok": not faults, "findings": rows})
+    else:
+        print(f"{len(found)} checks, {faults} faults, {looks} to look at.")
+    return EXIT_FAULT if faults else EXIT_OK
+
+
+def examine(home: Home) -> Iterator[Finding]:
+    """All checks, quick ones first."""
+    yield machine_check.python()
+    yield machine_check.kernels()
+    yield machine_check.home_folder(home)
+    yield machine_check.lock_state(home)
+    yield machine_check.free_disk(home)
+    yield machine_check.clock(home)
+    yield machine_check.sync_time(home)
+    yield machine_check.database(home)
+    from penstock.cli import node_check  # noqa: PLC0415 - pydantic and SQLAlchemy are slow to read
+
+    yield node_check.schema(home)
+    yield node_check.keys(home)
+    yield from node_check.certificates(home)
+    yield node_check.configuration(home)
+    if is_running(home) and home.ports_file.is_file():
+        ports = document(json.loads(home.ports_file.read_text("utf-8")))
+        addresses = {name: str(ports[name]) for name in ("http", "https") if ports.get(name)}
+        yield from machine_check.listening(addresses, is_ours=True)
+    else:
+        settings = node_check.listen_settings(home)
+        addresses = {"http": settings.http, "https": settings.https}
+        yield from machine_check.listening(addresses, is_ours=False)
+
+
+def _say(finding: Finding) -> None:
+    print(f"{finding.state:6} {finding.name:14} {finding.detail}", flush=True)
+    if finding.remedy:
+        print(f"{'':21} {finding.remedy}", flush=True)

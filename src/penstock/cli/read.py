@@ -1,0 +1,132 @@
+"""`penstock read`: newest values as a table, history as a table or CSV."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from penstock.cli.client import Client
+from penstock.cli.document import document, items, text, whole
+from penstock.cli.outcome import EXIT_OK, UsageFault
+from penstock.cli.output import age_text, say_json, say_table
+from penstock.cli.points import all_points, find_points, value_text
+from penstock.cli.quality_words import quality_text
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from penstock.cli.document import Document
+
+IDS_AT_ONCE = 200
+SAMPLES_AT_ONCE = 10_000
+SECOND_NS = 1_000_000_000
+SPAN_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_SPAN = re.compile(r"(\d{1,9})([smhd])\Z")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Newest values, or with --from the history."""
+    if not options.path and not options.all:
+        raise UsageFault("Name a point or a pattern, or say --all.")
+    if (options.end or options.csv) and not options.begin:
+        raise UsageFault("--to and --csv belong to a history; say --from too, such as --from 1h.")
+    client = Client(options.home)
+    points = all_points(client) if options.all else find_points(client, options.path)
+    if options.begin:
+        _say_history(client, points, options)
+    else:
+        _say_last(client, points, is_json=options.json)
+    return EXIT_OK
+
+
+def moment(word: str, now_ns: int) -> str:
+    """A time for the API: a span such as 15m means that long ago; the rest is RFC 3339."""
+    match = _SPAN.match(word)
+    if match is None:
+        return word
+    return str(now_ns - int(match[1]) * SPAN_S[match[2]] * SECOND_NS)
+
+
+def time_text(time_ns: int) -> str:
+    """RFC 3339 in UTC with nine digits, as everywhere at the edges of Penstock."""
+    seconds, rest = divmod(time_ns, SECOND_NS)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+
+
+def last_rows(client: Client, points: list[Document]) -> Iterator[Document]:
+    """Newest samples in the order of the points; a point without one has value null."""
+    for begin in range(0, len(points), IDS_AT_ONCE):
+        part = points[begin : begin + IDS_AT_ONCE]
+        ids = ",".join(text(point["id"]) for point in part)
+        answer = client.get("/points/last", {"ids": ids})
+        now_ns = whole(answer["server_time_ns"])
+        for point, value in zip(part, items(answer["values"]), strict=True):
+            yield _last_row(point, None if value is None else document(value), now_ns)
+
+
+def _last_row(point: Document, value: Document | None, now_ns: int) -> Document:
+    row: Document = {"path": point["path"], "id": point["id"], "unit": point["unit"]}
+    if value is None:
+        return {**row, "value": None, "text": "-", "quality": None, "time": None, "age_s": None}
+    time_ns = whole(value["time_ns"])
+    return {
+        **row,
+        "value": value["value"],
+        "text": value_text(point, value["value"]),
+        "quality": whole(value["quality"]),
+        "time": time_text(time_ns),
+        "age_s": round(max(0, now_ns - time_ns) / SECOND_NS, 3),
+    }
+
+
+def _say_last(client: Client, points: list[Document], *, is_json: bool) -> None:
+    found = list(last_rows(client, points))
+    if is_json:
+        say_json(found)
+        return
+    lines = []
+    for row in found:
+        quality, age_s = row["quality"], row["age_s"]
+        words = "no sample yet" if quality is None else quality_text(whole(quality))
+        age = age_text(age_s if isinstance(age_s, float) else None)
+        lines.append((text(row["path"]), text(row["text"]), words, age))
+    say_table(("POINT", "VALUE", "QUALITY", "AGE"), lines)
+
+
+def _say_history(client: Client, points: list[Document], options: argparse.Namespace) -> None:
+    now_ns = time.time_ns()
+    span = {
+        "from": moment(options.begin, now_ns),
+        "to": moment(options.end, now_ns) if options.end else str(now_ns),
+    }
+    if options.csv:
+        ids = ",".join(text(point["id"]) for point in points)
+        sys.stdout.buffer.write(client.get_bytes("/trend.csv", {**span, "points": ids}))
+    elif options.json:
+        say_json([row for point in points for row in _samples(client, point, span)])
+    else:
+        print("TIME                            VALUE  QUALITY  POINT")
+        for point in points:
+            for row in _samples(client, point, span):
+                quality = quality_text(whole(row["quality"]))
+                value = value_text(point, row["value"])
+                print(f"{text(row['time'])}  {value}  {quality}  {text(point['path'])}")
+
+
+def _samples(client: Client, point: Document, span: dict[str, str]) -> Iterator[Document]:
+    """All samples of a point, a page at a time."""
+    cursor = ""
+    while True:
+        query = {**span, "limit": str(SAMPLES_AT_ONCE), "cursor": cursor}
+        page = client.get(f"/points/{text(point['id'])}/samples", query)
+        columns = (items(page[name]) for name in ("time_ns", "value", "quality"))
+        for time_ns, value, quality in zip(*columns, strict=True):
+            moment_text = time_text(whole(time_ns))
+            yield {"path": point["path"], "time": moment_text, "value": value, "quality": quality}
+        cursor = text(page.get("cursor"))
+        if not cursor:
+            return

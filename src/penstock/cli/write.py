@@ -1,0 +1,120 @@
+"""`penstock write`: select, show old and new, ask, send, and wait for the read-back."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from penstock.cli.client import Client
+from penstock.cli.document import document, rows, text
+from penstock.cli.outcome import EXIT_FAULT, EXIT_OK, Fault, UsageFault
+from penstock.cli.output import ask, say_error, say_json
+from penstock.cli.points import find_points, value_text
+
+if TYPE_CHECKING:
+    import argparse
+
+    from penstock.cli.document import Document
+
+ENDS = {"confirmed", "rejected", "expired", "failed", "unconfirmed"}
+WAIT_S_MAX = 120.0
+POLL_S = 0.1
+SENTENCES = {
+    "rejected": "The command was refused before it was sent",
+    "expired": "The command expired; nothing was sent",
+    "failed": "The device refused the command",
+    "unconfirmed": (
+        "The command was sent but not read back; look at the machine, then resolve it on screen"
+    ),
+}
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 only when the device has confirmed."""
+    if not options.yes and not sys.stdin.isatty():
+        raise UsageFault("Nobody can be asked here; say --yes to send without a question.")
+    client = Client(options.home)
+    point = _only(find_points(client, [options.path]), options.path)
+    value = value_of(point, options.value)
+    command = client.post(
+        "/commands", {"point_id": point["id"], "value": value, "reason": options.reason}
+    )
+    path = f"/commands/{text(command['id'])}"
+    say_error(_change(point, command))
+    if not options.yes and not ask("Send it?"):
+        client.post(f"{path}/cancel")
+        say_error("Nothing was sent.")
+        return EXIT_FAULT
+    client.post(f"{path}/send", {"reason": options.reason})
+    ended = _wait_end(client, path)
+    if options.json:
+        say_json(ended)
+    return _judge(point, ended, is_quiet=options.json)
+
+
+def value_of(point: Document, word: str) -> float | int | str:
+    """The word as the point's kind; a label such as RUN stands for its number."""
+    labels = document(point.get("labels") or {})
+    for number, label in labels.items():
+        if text(label).casefold() == word.casefold():
+            return int(number)
+    kind = text(point["kind"])
+    if kind == "text":
+        return word
+    try:
+        return int(word) if kind == "int" else float(word)
+    except ValueError as error:
+        known = f" or one of {', '.join(map(text, labels.values()))}" if labels else ""
+        number_kind = "a whole number" if kind == "int" else "a number"
+        raise UsageFault(
+            f"{text(point['path'])} takes {number_kind}{known}, not {word!r}."
+        ) from error
+
+
+def _only(points: list[Document], path: str) -> Document:
+    if len(points) != 1:
+        found = [text(point["path"]) for point in points]
+        raise Fault(f"{path!r} fits {len(points)} points; a command goes to one:", found)
+    return points[0]
+
+
+def _change(point: Document, command: Document) -> str:
+    old = value_text(point, command.get("old_value"))
+    new = value_text(point, _as_kind(point, command.get("value")))
+    failed = [text(row["key"]) for row in rows(command.get("checks") or []) if not row["ok"]]
+    note = f" (look at: {', '.join(failed)})" if failed else ""
+    return f"{text(point['path'])}: {old} -> {new}{note}"
+
+
+def _as_kind(point: Document, value: object) -> object:
+    is_float = point["kind"] == "float" and isinstance(value, int)
+    return float(value) if is_float and isinstance(value, int) else value
+
+
+def _wait_end(client: Client, path: str) -> Document:
+    """The command in its end state."""
+    until = time.monotonic() + WAIT_S_MAX
+    while True:
+        command = client.get(path)
+        if command["state"] in ENDS:
+            return command
+        if time.monotonic() > until:
+            raise Fault(
+                f"The command is still {text(command['state'])} after {WAIT_S_MAX:.0f} s; "
+                "see the point on the screen."
+            )
+        time.sleep(POLL_S)
+
+
+def _judge(point: Document, ended: Document, *, is_quiet: bool) -> int:
+    state = text(ended["state"])
+    result = document(ended.get("result") or {})
+    if state == "confirmed":
+        if not is_quiet:
+            read_back = value_text(point, _as_kind(point, result.get("read_back")))
+            print(f"Confirmed: {text(point['path'])} reads {read_back}.")
+        return EXIT_OK
+    detail = text(result.get("detail"))
+    say_error(f"{SENTENCES[state]}{f' ({detail})' if detail else ''}.")
+    return EXIT_FAULT
