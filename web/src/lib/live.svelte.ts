@@ -15,7 +15,7 @@ const CLOSE_LOGGED_OUT = 4401;
 const SILENCE_MS = 2_500;
 /** How long a new socket may take to its first frame. */
 const OPENING_MS = 8_000;
-const RETRY_MS = [500, 1_000, 2_000, 4_000, 8_000, 15_000] as const;
+const RETRY_MS = [500, 1_000, 2_000, 3_000, 5_000] as const;
 const SLOTS_MIN = 256;
 
 /** Columns of all points in use; a slot is a row. They double when full. */
@@ -127,6 +127,8 @@ let frameWanted = false;
 
 class Connection {
   state = $state<"off" | "connecting" | "live" | "lost">("off");
+  /** For effects that fetch: they run again when the connection is back. */
+  readonly isLost = $derived(this.state === "lost");
   /** Local time at which the connection was lost, in server time. */
   lostSinceMs = $state(0);
   nextTryMs = $state(0);
@@ -427,7 +429,7 @@ function lost(): void {
   if (!wanted) return;
   if (connection.state !== "lost") connection.lostSinceMs = connection.serverNow();
   connection.state = "lost";
-  const base = RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] ?? 15_000;
+  const base = RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] ?? 5_000;
   attempt++;
   // Jitter, so that forty screens do not return in the same moment after a restart.
   const wait = base * (0.8 + Math.random() * 0.4);

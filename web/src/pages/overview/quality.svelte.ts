@@ -19,7 +19,7 @@ export class QualityCount {
     this.total = points.length;
     if (points.length === 0 || points.length > POINTS_MAX) return () => undefined;
     const ask = (): void => {
-      if (!document.hidden) this.#count(points).catch(() => (this.good = null));
+      if (!document.hidden && !connection.isLost) this.#count(points).catch(() => (this.good = null));
     };
     ask();
     const timer = setInterval(ask, REFRESH_MS);

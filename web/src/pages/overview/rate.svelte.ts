@@ -13,7 +13,7 @@ export class AlarmRates {
 
   watch(areaOf: (pointId: string) => string | undefined): () => void {
     const ask = (): void => {
-      if (!document.hidden) this.#fetch(areaOf).catch(() => (this.current = null));
+      if (!document.hidden && !connection.isLost) this.#fetch(areaOf).catch(() => (this.current = null));
     };
     ask();
     const timer = setInterval(ask, REFRESH_MS);

@@ -31,7 +31,7 @@ export class Sparks {
     this.#abort = new AbortController();
     const { signal } = this.#abort;
     const ask = async (): Promise<void> => {
-      if (!document.hidden) await this.#fetch(points, signal).catch(() => undefined);
+      if (!document.hidden && !connection.isLost) await this.#fetch(points, signal).catch(() => undefined);
       if (signal.aborted) return;
       const span = this.minutes * 60_000;
       const wait = Math.min(REFRESH_MS_MAX, Math.max(REFRESH_MS_MIN, span / COLUMNS));
