@@ -17,14 +17,20 @@ export function marksOf(alarms: readonly Alarm[]): ChartMark[] {
   );
 }
 
+/** A line of the journal: what it is about stands beside its data. */
+export type JournalEvent = AlarmEvent & { alarm_id?: string; point_id?: string; priority?: number };
+
+export function priorityOf(event: JournalEvent): Priority | null {
+  const p = event.priority;
+  return p === 1 || p === 2 || p === 3 || p === 4 ? p : null;
+}
+
 /** Raises out of the journal. An event that does not say what it is about is left out. */
-export function marksOfJournal(events: readonly AlarmEvent[]): ChartMark[] {
+export function marksOfJournal(events: readonly JournalEvent[]): ChartMark[] {
   return events.flatMap((e) => {
-    const { alarm_id, point_id, priority, name } = e.data;
-    if (!/rais/.test(e.type) || typeof point_id !== "string") return [];
-    const p = Number(priority);
-    if (p !== 1 && p !== 2 && p !== 3 && p !== 4) return [];
-    return [{ id: `e${e.id}`, alarmId: String(alarm_id ?? ""), pointId: point_id, timeMs: nsToMs(e.time_ns), priority: p, name: String(name ?? "") }];
+    const priority = priorityOf(e);
+    if (e.type !== "alarm.raised" || !e.point_id || priority === null) return [];
+    return [{ id: `e${e.id}`, alarmId: e.alarm_id ?? "", pointId: e.point_id, timeMs: nsToMs(e.time_ns), priority, name: String(e.data["name"] ?? "") }];
   });
 }
 

@@ -56,7 +56,7 @@ export function tail(path: string): string {
 
 /** Milliseconds left to respond, negative when the time is over, `null` if the rule gives none or the alarm is over. */
 export function timeLeft(alarm: Pick<Alarm, "time_to_respond_s" | "raised_ns" | "active">, nowMs: number): number | null {
-  if (alarm.time_to_respond_s === null || !alarm.active) return null;
+  if (!alarm.time_to_respond_s || !alarm.active) return null;
   return Number(BigInt(alarm.raised_ns) / 1_000_000n) + alarm.time_to_respond_s * 1000 - nowMs;
 }
 
