@@ -64,6 +64,7 @@ def _supervise(options: argparse.Namespace, node: str, simulator_port: int | Non
         say_error(line)
 
     def on_ready(message: Document) -> None:
+        _keep_addresses(message)
         _announce(home, message, is_json=options.json)
         if options.ready_fd is not None:
             _tell(options.ready_fd, message)
@@ -164,6 +165,14 @@ def _require_free(port: int) -> None:
 
 
 # --- once everything listens
+
+
+def _keep_addresses(message: Document) -> None:
+    """A port that the system chose stays the same when core has to be started again."""
+    for name, key in (("PENSTOCK_HTTP", "http"), ("PENSTOCK_HTTPS", "https")):
+        address = text(message.get(key))
+        if address:
+            os.environ[name] = address
 
 
 def _announce(home: Home, message: Document, *, is_json: bool) -> None:

@@ -40,17 +40,19 @@ log = structlog.get_logger()
 def problem(refusal: Refused, errors: list[dict[str, str]] | None = None) -> Response:
     """The response that tells the requester what happened and what to do about it."""
     entry = refusal.entry
+    params = {name: value for name, value in refusal.params.items() if name != "errors"}
+    found = refusal.params.get("errors") if errors is None else errors
     body: dict[str, object] = {
         "type": f"/problems/{refusal.code}",
         "title": entry.title,
         "status": entry.status,
         "code": refusal.code,
         "detail": refusal.detail,
-        "remedy": _filled(entry.remedy, refusal.params),
-        "params": refusal.params,
+        "remedy": _filled(entry.remedy, params),
+        "params": params,
     }
-    if errors is not None:
-        body["errors"] = errors
+    if found is not None:
+        body["errors"] = found
     content = orjson.dumps(body, default=str)
     return Response(content, entry.status, _headers(refusal), media_type=MEDIA_TYPE)
 
