@@ -16,7 +16,15 @@ export function assetName(alarm: Pick<Alarm, "asset_path">): string {
 export function valueOf(alarm: Alarm): string {
   if (alarm.value === null) return "";
   const point = (alarm.point_id === null ? undefined : plant.point(alarm.point_id)) ?? NO_POINT;
-  return valueText(fromJson(alarm.value, point), point, locale.language);
+  const text = valueText(fromJson(alarm.value, point), point, locale.language);
+  // "0.350 > 0.350" would say nothing: as many digits more as tell the value from its limit.
+  if (alarm.limit === null || typeof alarm.value !== "number" || alarm.value === alarm.limit || point.labels !== null) return text;
+  const decimals = point.decimals ?? 2;
+  for (let more = 0; more <= 4; more++) {
+    const shown = n(alarm.value, decimals + more);
+    if (shown !== n(alarm.limit, decimals + more)) return more === 0 ? text : shown;
+  }
+  return text;
 }
 
 /** "< 1.00 bar". The side comes from the rule; without it from the value. */

@@ -21,9 +21,18 @@ export function lanePoints(points: readonly Point[], alarms: readonly Pick<Alarm
     .map(({ p }) => p);
 }
 
-/** The point that says whether the asset runs: a number with words for its values. */
+const STATE = /(^|[^a-z])(state|status|running|zustand|betrieb)([^a-z]|$)/i;
+
+/** Does the point say by its name that it is the state of the asset? Then its word needs no name. */
+export function isPlainState(point: Pick<Point, "name" | "label"> | undefined): boolean {
+  return point !== undefined && (STATE.test(point.name) || STATE.test(point.label));
+}
+
+/** The point that says whether the asset runs: one with words for its values, named like a state if there is one. */
 export function statePoint(points: readonly Point[]): Point | undefined {
-  return points.find((p) => p.labels !== null && Object.keys(p.labels).length > 0 && !p.writable) ?? points.find((p) => p.labels !== null);
+  const worded = points.filter((p) => p.labels !== null && Object.keys(p.labels).length > 0);
+  const measured = worded.filter((p) => !p.writable);
+  return measured.find(isPlainState) ?? worded.find(isPlainState) ?? measured[0] ?? worded[0];
 }
 
 /** Is this word one for standing still? It decides only how the mark is drawn, the word stands beside it. */
