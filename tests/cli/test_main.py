@@ -13,6 +13,8 @@ from penstock.cli.verbs import ROLES, VERBS
 from penstock.model import Quality
 from penstock.security import ROLES as KNOWN_ROLES
 
+pytestmark = pytest.mark.slow
+
 PROBE = """
 import sys
 sys.argv = ["penstock", *{arguments!r}]

@@ -35,7 +35,7 @@ PREPARE_S_MAX = 300.0
 DEMO = Path(penstock.__file__).parent / "simulator" / "plant"
 DEMO_PORT_LINE = "port = 15020\n"
 PORT_MAX = 65_535
-LOG_TAIL_LINES = 5
+PLAIN_LINES_MAX = 20
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _supervise(options: argparse.Namespace, node: str, simulator_port: int | None) -> int:
     home: Home = options.home
+    log = home.logs / "penstock.log"
+    log_bytes = log.stat().st_size if log.is_file() else 0
     said: list[str] = []
 
     def say(line: str) -> None:
@@ -75,7 +77,7 @@ def _supervise(options: argparse.Namespace, node: str, simulator_port: int | Non
 
     code = asyncio.run(supervise())
     if code != 0 and not said:
-        raise Fault("Penstock did not start; the end of its log says:", _log_tail(home), code)
+        raise Fault("Penstock stopped:", _plain_lines(log, log_bytes), code)
     return code
 
 
@@ -208,9 +210,13 @@ def _tell(descriptor: int, message: Document) -> None:
     os.close(descriptor)
 
 
-def _log_tail(home: Home) -> list[str]:
+def _plain_lines(log: Path, offset: int) -> list[str]:
+    """What core wrote for a person since `offset`; its events are JSON and for programs."""
     try:
-        lines = (home.logs / "penstock.log").read_text("utf-8", "replace").splitlines()
+        with log.open("rb") as file:
+            file.seek(offset)
+            lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
-        return []
-    return [line for line in lines if line.strip()][-LOG_TAIL_LINES:]
+        lines = []
+    plain = [line for line in lines if line.strip() and not line.startswith("{")]
+    return plain[-PLAIN_LINES_MAX:] or [f"see {log}"]
