@@ -154,16 +154,17 @@ export function createPlot(target: HTMLElement, width: number, height: number, f
   };
 }
 
-type PixelGaps = (u: uPlot, index: number, first: number, last: number, found: [number, number][]) => [number, number][];
+export type PixelGaps = (u: uPlot, index: number, first: number, last: number, found: [number, number][]) => [number, number][];
 
 /** Canvas pixels, as uPlot counts them. */
-function pixelGaps(u: uPlot, pen: PlotPen | undefined): [number, number][] {
+export function pixelGaps(u: uPlot, pen: PlotPen | undefined): [number, number][] {
   if (pen === undefined) return [];
   const { min, max } = u.scales["x"] as { min: number; max: number };
   return gapSpans(pen.gaps, min, max, u.bbox.width).map(([l, r]) => [u.bbox.left + l, u.bbox.left + r]);
 }
 
-function pathsOf(u: uPlot, pen: PlotPen, state: PlotState, gaps: PixelGaps): uPlot.Series.Paths {
+/** Line and band of one pen, broken at every gap; exported because a test counts the pixels that no line may touch. */
+export function pathsOf(u: uPlot, pen: PlotPen, state: PlotState, gaps: PixelGaps): uPlot.Series.Paths {
   const stroke = new Path2D();
   const fill = new Path2D();
   const s = pen.series;
