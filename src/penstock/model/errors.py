@@ -117,6 +117,9 @@ ERROR_TABLE: dict[str, ErrorEntry] = {
     "point_busy": ErrorEntry(
         409, "Another command to this point is under way.", "Wait for its end or resolve it."
     ),
+    "rate_exceeded": ErrorEntry(
+        429, "This point was written too often.", "Wait a minute; at most {max} in a minute."
+    ),
     "reason_needed": ErrorEntry(422, "A reason is needed.", "Say in a few words why."),
     "log_full": ErrorEntry(
         507, "The log is full; new data is refused.", "Free disk space or raise log_bytes_max."

@@ -1,0 +1,1 @@
+"""Commands: the one way back to the machine, with author, reason, expiry and read-back."""
