@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock.cli.outcome import EXIT_FAULT, EXIT_OK, Fault
-from penstock.cli.output import say_json
-from penstock.node.check import check_home
+from penstock.cli.output import say_error, say_json
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +20,9 @@ def run(options: argparse.Namespace) -> int:
     home: Home = options.home
     if not home.root.is_dir():
         raise Fault(f"There is no folder {home.root}; name one with --home.")
+    say_error(f"Checking {home.root} ...")
+    from penstock.node.check import check_home  # noqa: PLC0415 - after the first output: it is slow
+
     checked = check_home(home)
     if options.json:
         say_json(

@@ -6,6 +6,7 @@ its field process again at apply, because that one runs the connectors.
 
 from __future__ import annotations
 
+import ipaddress
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,6 @@ from penstock.node.settings import Settings
 from penstock.registry.plan import plan_registry
 from penstock.registry.store import load_points
 from penstock.rules.config import load_rules, read_rule_files
-from penstock.server.listen import is_loopback
 from penstock.state import needs_migration
 from penstock.state.engine import open_readers
 
@@ -106,13 +106,21 @@ def address_problem(key: str, text: str, *, is_plaintext: bool) -> ConfigProblem
     if not host or not port.isdecimal() or int(port) > PORT_MAX:
         message = f"{text!r} is no address; write host:port, for example 127.0.0.1:8080."
         return ConfigProblem(key, message)
-    if is_plaintext and not is_loopback(host.strip("[]")):
+    if is_plaintext and _is_off_machine(host.strip("[]")):
         return ConfigProblem(
             key,
             f"{text} is not a loopback address, and passwords would cross the network in clear. "
             "Use 127.0.0.1 there, and https for all other addresses.",
         )
     return None
+
+
+def _is_off_machine(host: str) -> bool:
+    """Of an address; what a name means is known only when it is bound."""
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _listen_problems(settings: ListenSettings) -> list[ConfigProblem]:
