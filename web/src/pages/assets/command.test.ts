@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "../../lib/numbers.ts";
-import { canCancel, check, isSuccess, newer, stepOf } from "./command.ts";
+import { canCancel, check, exactDecimals, isSuccess, newer, stepOf } from "./command.ts";
 import type { Command, CommandState } from "../../lib/types.ts";
 
 const POINT = { kind: "float" as const, labels: null, command_low: 10.5, command_high: 13.2 };
@@ -43,4 +43,11 @@ test("cancelling ends when the command has left", () => {
   assert.ok(canCancel("selected"));
   assert.ok(!canCancel("sent"));
   assert.deepEqual([stepOf(null), stepOf("selected"), stepOf("sent")], [1, 2, 3]);
+});
+
+test("a wanted value is shown as it will be sent, never rounded", () => {
+  assert.equal(exactDecimals(11.75, 1), 2);
+  assert.equal(exactDecimals(12, 1), 1);
+  assert.equal(exactDecimals("9007199254740993", 0), 0);
+  assert.equal(exactDecimals(1e-9, 1), null);
 });

@@ -61,3 +61,14 @@ export function check(point: Pick<Point, "kind" | "labels" | "command_low" | "co
   if ((low !== null && parsed.value < low) || (high !== null && parsed.value > high)) return { key: "command.out_of_range", params: {} };
   return { value: point.kind === "int" && !Number.isSafeInteger(parsed.value) ? parsed.text : parsed.value };
 }
+
+/**
+ * Digits behind the sign that show a wanted value as it will be sent: never rounded to the
+ * digits of the point, or 11.75 would be confirmed as 11.8.
+ */
+export function exactDecimals(value: number | string, decimals: number | null): number | null {
+  const [mantissa = "", exponent] = String(value).split("e");
+  if (exponent !== undefined) return null;
+  const own = mantissa.split(".")[1]?.length ?? 0;
+  return Math.max(decimals ?? 0, own);
+}
