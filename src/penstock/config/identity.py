@@ -6,8 +6,10 @@ as the author wrote them. The file is replaced atomically.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import re
 from typing import TYPE_CHECKING
 
 from penstock.config.loader import FOLDER
@@ -29,39 +31,59 @@ def write_ids(home: Path, ids: Mapping[str, UUID], disk: Disk) -> list[str]:
         by_file.setdefault(name, {})[int(line)] = id_
     for name, lines in by_file.items():
         assert name.startswith(f"{FOLDER}/")
-        path = home / name
+        path = (home / name).resolve()  # a link stays a link
+        mode = path.stat().st_mode & 0o777
         disk.write_whole(path, [with_ids(path.read_bytes(), lines)])
+        path.chmod(mode)  # who could read the list before can do so afterwards
     return sorted(by_file)
 
 
-def with_ids(data: bytes, lines: Mapping[int, UUID]) -> bytes:
-    """The CSV with the id cell of each named line filled; a missing id column comes first."""
+def with_ids(data: bytes, ids: Mapping[int, UUID]) -> bytes:
+    """The CSV with the empty id cell of each named line filled; a missing id column comes first.
+
+    A cell that holds something is left alone: the file may have been edited since it was read.
+    """
     table, _ = decode_table(data, "")
     assert table is not None
-    encoding = "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else table.encoding
-    text = data.decode(encoding)
-    ending = "\r\n" if "\r\n" in text else "\n"
-    reader = csv.reader(io.StringIO(text), delimiter=table.separator)
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter=table.separator, lineterminator=ending)
-    has_column = "id" in table.header
-    at = table.header.index("id") if has_column else 0
-    is_header = True
+    encoding = "utf-8-sig" if data.startswith(codecs.BOM_UTF8) else table.encoding
+    lines = list(io.StringIO(data.decode(encoding)))
+    reader = csv.reader(lines, delimiter=table.separator)
+    at = table.header.index("id") if "id" in table.header else None
+    out: list[str] = []
+    begin, is_header = 0, True
     for row in reader:
-        is_blank = not any(cell.strip() for cell in row)
-        if is_blank:
-            writer.writerow(row)
-            continue
-        writer.writerow(
-            _row(row, at, has_column, "id" if is_header else lines.get(reader.line_num))
-        )
-        is_header = False
-    return out.getvalue().encode(encoding)
+        record = "".join(lines[begin : reader.line_num])
+        begin = reader.line_num
+        if any(cell.strip() for cell in row):
+            text = "id" if is_header else str(ids.get(reader.line_num, ""))
+            out.append(_with_id(record, at, table.separator, text, is_header=is_header))
+            is_header = False
+        else:
+            out.append(record)
+    return "".join(out).encode(encoding)
 
 
-def _row(row: list[str], at: int, has_column: bool, id_: object) -> list[str]:
-    text = "" if id_ is None else str(id_)
-    if not has_column:
-        return [text, *row]
-    padded = row + [""] * (at + 1 - len(row))
-    return [*padded[:at], text or padded[at], *padded[at + 1 :]] if text != "id" else row
+def _with_id(record: str, at: int | None, separator: str, text: str, *, is_header: bool) -> str:
+    if at is None:
+        return f"{text}{separator}{record}"
+    return _filled(record, at, separator, text) if text and not is_header else record
+
+
+def _filled(record: str, at: int, separator: str, text: str) -> str:
+    """Put `text` into cell `at` of one record as it stands in the file; the rest stays as it is."""
+    cell = re.compile(rf'"(?:[^"]|"")*"[^{separator}\r\n]*|[^{separator}\r\n]*')
+    position = 0
+    for number in range(at):
+        position = _end(cell, record, position)
+        if record[position : position + 1] != separator:
+            return record[:position] + separator * (at - number) + text + record[position:]
+        position += 1
+    end = _end(cell, record, position)
+    is_empty = not record[position:end].strip(' "')
+    return record[:position] + text + record[end:] if is_empty else record
+
+
+def _end(cell: re.Pattern[str], record: str, position: int) -> int:
+    found = cell.match(record, position)
+    assert found is not None
+    return found.end()

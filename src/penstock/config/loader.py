@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = "plant"
+SYSTEM = "system"
 FILE_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -65,6 +66,7 @@ def load_plant(home: Path) -> Plant:
         for path in _files(reading, "connectors", ".toml")
         if (entry := _connector(reading, path)) is not None
     )
+    _orphans(reading)
     points = tuple(
         point for path in _files(reading, "points", ".csv") for point in _points(reading, path)
     )
@@ -174,6 +176,14 @@ def _connector(reading: _Reading, path: Path) -> ConnectorEntry | None:
     )
 
 
+def _orphans(reading: _Reading) -> None:
+    """A list whose connector file is missing or misspelt would be left out without a word."""
+    for path in _files(reading, "connectors", ".csv"):
+        if not path.with_suffix(".toml").exists():
+            message = f"is not read: there is no {path.stem}.toml beside it"
+            reading.problems.append(ConfigProblem(_place(reading, path), message, is_warning=True))
+
+
 def _points(reading: _Reading, path: Path) -> list[PointEntry]:
     data = _bytes(reading, path)
     if data is None:
@@ -201,6 +211,22 @@ def _cross_check(plant: Plant) -> list[ConfigProblem]:
             )
         paths.setdefault(point.path, point.place)
         ids.setdefault(point.id, point.place)
+    return [*problems, *_tree_check(plant, paths)]
+
+
+def _tree_check(plant: Plant, paths: Mapping[str, str]) -> list[ConfigProblem]:
+    """No path is two things: an asset twice, an asset and a point, or one of the node's own."""
+    problems = [
+        ConfigProblem(place, f"{path!r}: paths that begin with {SYSTEM} belong to the node")
+        for path, place in paths.items()
+        if path.startswith(f"{SYSTEM}/")
+    ]
+    problems += [
+        ConfigProblem(point.place, f"asset {above!r} is also a point ({paths[above]})")
+        for point in plant.all_points()
+        for above in _ancestors(point.asset)
+        if above in paths
+    ]
     seen: dict[str, str] = {}
     for asset in plant.assets:
         if asset.path in seen:
@@ -213,3 +239,9 @@ def _cross_check(plant: Plant) -> list[ConfigProblem]:
             )
         seen.setdefault(asset.path, asset.place)
     return problems
+
+
+def _ancestors(path: str) -> list[str]:
+    """The path itself and every path above it."""
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]

@@ -6,6 +6,7 @@ are not of the host go to the connector as text.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -15,7 +16,7 @@ from penstock.model import ConfigProblem, ValueKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PATH_MAX = 1024
+PATH_BYTES_MAX = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +93,12 @@ def path_problem(path: str) -> str | None:
     """Why `path` cannot name an asset or a point, or None."""
     if not path:
         return "the path is empty"
-    if len(path) > PATH_MAX:
-        return f"the path has {len(path)} characters; at most {PATH_MAX} are allowed"
+    size = len(path.encode("utf-8", "surrogatepass"))
+    if size > PATH_BYTES_MAX:
+        return f"the path has {size} bytes; at most {PATH_BYTES_MAX} are allowed"
     parts = path.split("/")
     if any(part != part.strip() or part in ("", ".", "..") for part in parts):
         return f"{path!r} has an empty part, a part . or .., or blanks at a part's end"
-    if any(ord(character) < 32 or ord(character) == 127 for character in path):
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in path):
         return f"{path!r} has a control character"
     return None

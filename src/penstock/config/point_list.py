@@ -7,16 +7,19 @@ row, and no row hides another.
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import csv
 import io
 import math
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from penstock.config.plant import PointEntry, path_problem
-from penstock.model import ConfigProblem
+from penstock.model import ConfigProblem, ValueKind
 from penstock.model.point import KIND_BY_NAME
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ _TEXTS = ("label", "unit", "description")
 HOST_COLUMNS = frozenset(
     {"id", "asset", "name", "kind", "labels", "decimals", "writable", *_NUMBERS, *_TEXTS}
 )
+_WHOLE = re.compile("-?[0-9]{1,18}")
 _YES = {"true", "yes", "ja", "x", "1", "wahr"}
 _NO = {"", "false", "no", "nein", "0", "falsch"}
 
@@ -52,6 +56,9 @@ class Table:
 def decode_table(data: bytes, place: str) -> tuple[Table | None, list[ConfigProblem]]:
     """Bytes to cells; the problems of its form."""
     text, encoding = _decode(data)
+    if text is None:
+        message = "is neither UTF-8 nor Windows-1252 text; save it as CSV in UTF-8"
+        return None, [ConfigProblem(place, message)]
     first = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
@@ -62,10 +69,10 @@ def decode_table(data: bytes, place: str) -> tuple[Table | None, list[ConfigProb
     lines = [(number, row) for number, row in lines if any(cell.strip() for cell in row)]
     if not lines:
         return None, [ConfigProblem(place, "the file has no header row")]
-    if len(lines) > ROWS_MAX:
+    if len(lines) - 1 > ROWS_MAX:
         return None, [ConfigProblem(place, f"more than {ROWS_MAX} rows")]
     header = tuple(cell.strip().lower() for cell in lines[0][1])
-    problems = _header_problems(header, place)
+    problems = _header_problems(header, f"{place}:{lines[0][0]}")
     rows = tuple((number, dict(zip(header, row, strict=False))) for number, row in lines[1:])
     problems += [
         ConfigProblem(f"{place}:{number}", f"{len(row)} cells under {len(header)} headings")
@@ -85,16 +92,18 @@ def read_points(data: bytes, place: str) -> tuple[list[PointEntry], list[ConfigP
         row = _Row(f"{place}:{number}", cells, table.separator != ",")
         point = row.point()
         problems += row.problems
-        if point is not None and not row.problems:
+        if not row.problems:
             points.append(point)
     return points, problems
 
 
-def _decode(data: bytes) -> tuple[str, str]:
-    try:
-        return data.decode("utf-8-sig"), "utf-8"
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace"), "cp1252"
+def _decode(data: bytes) -> tuple[str | None, str]:
+    """Text and encoding; Excel's "Unicode text" is UTF-16 and would pass for Windows-1252."""
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in () if is_utf16 else ("utf-8-sig", "cp1252"):
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode(encoding), encoding.removesuffix("-sig")
+    return None, ""
 
 
 def _header_problems(header: Sequence[str], place: str) -> list[ConfigProblem]:
@@ -104,12 +113,12 @@ def _header_problems(header: Sequence[str], place: str) -> list[ConfigProblem]:
     if missing:
         problems.append(
             ConfigProblem(
-                f"{place}:1",
+                place,
                 f"no column {', '.join(missing)}; needed are asset, name, kind",
             )
         )
     if double:
-        problems.append(ConfigProblem(f"{place}:1", f"column {', '.join(double)} stands twice"))
+        problems.append(ConfigProblem(place, f"column {', '.join(double)} stands twice"))
     return problems
 
 
@@ -122,8 +131,8 @@ class _Row:
         self.has_decimal_comma = has_decimal_comma
         self.problems: list[ConfigProblem] = []
 
-    def point(self) -> PointEntry | None:
-        """The point, or None with the problems filled."""
+    def point(self) -> PointEntry:
+        """The point; it counts only while there are no problems."""
         asset, name = self._text("asset").strip("/"), self._text("name")
         if "/" in name:
             self._problem(f"name {name!r} has a slash; it belongs into asset")
@@ -133,14 +142,13 @@ class _Row:
         kind = KIND_BY_NAME.get(self._text("kind").lower())
         if kind is None:
             self._problem(f"kind {self._text('kind')!r} is not float, int or text")
-            return None
         numbers = {name: self._number(name) for name in _NUMBERS}
         self._check_ranges(numbers)
         return PointEntry(
             place=self.place,
             asset=asset,
             name=name,
-            kind=kind,
+            kind=kind or ValueKind.FLOAT,  # a row with a problem is left out
             id=self._id(),
             decimals=self._decimals(),
             labels=self._labels(),
@@ -170,7 +178,7 @@ class _Row:
         if self.has_decimal_comma and text.count(",") == 1 and "." not in text:
             text = text.replace(",", ".")
         try:
-            value = float(text)
+            value = math.nan if "_" in text else float(text)  # 1_000 is a number in Python alone
         except ValueError:
             self._problem(f"{name} {text!r} is not a number")
             return None
@@ -193,7 +201,7 @@ class _Row:
         text = self.cells.get("decimals", "")
         if not text:
             return None
-        if not text.isdigit() or int(text) > 9:
+        if not _WHOLE.fullmatch(text) or not 0 <= int(text) <= 9:
             self._problem(f"decimals {text!r} is not 0 to 9")
             return None
         return int(text)
@@ -220,7 +228,7 @@ class _Row:
             None, self._text("labels").split(";" if "=" in self._text("labels") else "|")
         ):
             number, sign, text = item.partition("=")
-            if not sign or not number.strip().lstrip("-").isdigit():
+            if not sign or not _WHOLE.fullmatch(number.strip()):
                 self._problem(f"labels {item!r} is not of the form 0=STOP;1=RUN")
                 continue
             labels[int(number)] = text.strip()

@@ -56,7 +56,7 @@ def load_settings(home: Path, model: type[SettingsT]) -> SettingsT:
     """Settings of `home` by `model`; ConfigError with every problem."""
     path = home / FILE_NAME
     try:
-        document = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+        document = tomllib.loads(path.read_text("utf-8-sig")) if path.exists() else {}
         return model.model_validate(document)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError([ConfigProblem(FILE_NAME, str(error))]) from error
