@@ -107,6 +107,7 @@ def main() -> None:
                 "rules": RULES,
                 "rows_1000_quiet": run(1_000, 2_000, 0.0),
                 "rows_1000_hot_1_percent": run(1_000, 500, 0.01),
+                "rows_1000_storm": run(1_000, 50, 0.5),
                 "rows_1_quiet": run(1, 20_000, 0.0),
                 "rows_1_hot_1_percent": run(1, 20_000, 0.01),
                 "target": {"values_per_s": 2_000_000, "one_row_frames_per_s": 20_000},

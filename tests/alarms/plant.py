@@ -69,6 +69,7 @@ class Node:
         self.log.now_ns = self.clock.now_ns
         self.audited: list[Entry] = []
         self.told: list[tuple[list[Alarm], list[str]]] = []
+        self.early: Sequence[Rule] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, rules: Sequence[Rule]) -> None:
@@ -85,6 +86,9 @@ class Node:
             self.log, self.state, self.clock, self.projector, lambda: SNAPSHOT, self._audit
         )
         self._tasks = [asyncio.create_task(self.projector.run())]
+        if self.early is not None:
+            self.applying = asyncio.create_task(self.worker.apply(self.early))
+            await asyncio.sleep(0)
         await self.drive(self.worker.resume(rules))
 
     async def drive(self, work: Coroutine[Any, Any, Any]) -> Any:

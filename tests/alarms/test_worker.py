@@ -129,6 +129,22 @@ async def test_apply_returns_the_alarms_of_a_rule_that_is_gone(node: Node, chang
     assert "configuration" == node.journal()[-1].cause
 
 
+async def test_rules_applied_before_the_start_wait_for_it(tmp_path: Path) -> None:
+    """Otherwise they would store a snapshot of nothing over the one that is to be resumed."""
+    node = Node(tmp_path)
+    await node.start(RULES)
+    await see(node, 2, 60.0)
+    await node.die()
+    node.early = [RULES[1]]
+
+    await node.start(RULES)
+    await node.drive(asyncio.wait_for(node.applying, 10))
+
+    assert ([True], 1) == ([a.active for a in node.listed()], len(node.journal()))
+    assert (RULES[1],) == node.worker.rules
+    await node.die()
+
+
 async def test_new_texts_or_priority_return_nothing(node: Node) -> None:
     await see(node, 2, 60.0)
 

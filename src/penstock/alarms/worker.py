@@ -70,6 +70,7 @@ class RuleWorker:
         self._home = home
         self._lock = asyncio.Lock()
         self._stop = asyncio.Event()
+        self._resumed = asyncio.Event()
         self._handle: ReaderHandle | None = None
         self._position = 0
         self._ticked_ns = 0
@@ -105,6 +106,7 @@ class RuleWorker:
         """Go back to the stored snapshot and catch up; the projector must be running."""
         async with self._lock:
             await self._resume(rules)
+        self._resumed.set()
 
     def stop(self) -> None:
         """Let `run` store its snapshot and return."""
@@ -112,6 +114,7 @@ class RuleWorker:
 
     async def apply(self, rules: Sequence[Rule]) -> None:
         """Put other rules in force. Alarms of removed or changed ones return: "configuration"."""
+        await self._resumed.wait()
         async with self._lock:
             document = export_state(self._table, self._rules)
             await self._install(rules, document)

@@ -80,7 +80,7 @@ class CommandDesk:
         self._tasks: set[asyncio.Task[object]] = set()
         self._sessions: dict[str, str] = {}
         self._listeners: list[Listener] = []
-        self._is_started = False
+        self._started = asyncio.Event()
 
     def on_change(self, listener: Listener) -> None:
         """`listener(command)` after each durable transition; it must not wait."""
@@ -94,7 +94,7 @@ class CommandDesk:
         async with self._lock:
             for command in self._recent.open():
                 await self._step(command, CommandEvent(EventKind.RESTART))
-        self._is_started = True
+        self._started.set()
 
     async def run(self) -> None:
         """End what has passed its deadline, for ever."""
@@ -151,6 +151,7 @@ class CommandDesk:
         """What the field process says: accepted, refused, not_sent, unknown, read_back, away."""
         event = CommandEvent(EventKind(kind), text=detail, value=value, quality=quality)
         assert event.kind in WIRE_KINDS, kind
+        await self._started.wait()
         await self._whole(self._result(command_id, event))
 
     async def on_away(self, connector: str, detail: str = "") -> None:
@@ -369,7 +370,7 @@ class CommandDesk:
 
     async def _whole(self, work: Coroutine[object, object, T]) -> T:
         """Run to the end under the lock, even if who asked has gone: half a command is none."""
-        if not self._is_started or len(self._tasks) >= TASKS_MAX:
+        if not self._started.is_set() or len(self._tasks) >= TASKS_MAX:
             work.close()
             raise Refused("busy", retry_after_s=1)
 
