@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import orjson
-from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, select, update
+from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock.model import Point, ValueKind
@@ -15,10 +15,11 @@ from penstock.registry.plan import StoredPoint
 from penstock.state.database import DEFAULT_TENANT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from sqlalchemy import Connection
 
+    from penstock.model import Asset
     from penstock.registry.plan import RegistryPlan
 
 metadata = MetaData()
@@ -54,22 +55,23 @@ def load_points(connection: Connection) -> list[StoredPoint]:
 
 def save(connection: Connection, plan: RegistryPlan, now_ns: int) -> None:
     """Store a plan: upsert what is live, bury what is gone."""
-    for asset in plan.assets:
-        document = orjson.dumps(asdict(asset), option=orjson.OPT_SORT_KEYS).decode()
-        _upsert(
-            connection,
-            assets,
-            {"id": str(asset.id), "path": asset.path, "document": document, "removed_ns": 0},
+    _upsert(connection, assets, [_asset_row(asset) for asset in plan.assets])
+    _upsert(connection, points, [_row(point) for point in (*plan.added, *plan.changed)])
+    if plan.removed:
+        bury = update(points).where(
+            points.c.tenant == DEFAULT_TENANT, points.c.id == bindparam("gone")
         )
-    for point in (*plan.added, *plan.changed):
-        _upsert(connection, points, _row(point))
-    gone = [str(point.id) for point in plan.removed]
-    if gone:
-        connection.execute(
-            update(points)
-            .where(points.c.tenant == DEFAULT_TENANT, points.c.id.in_(gone))
-            .values(removed_ns=now_ns)
-        )
+        gone = [{"gone": str(point.id)} for point in plan.removed]
+        connection.execute(bury.values(removed_ns=now_ns), gone)
+
+
+def _asset_row(asset: Asset) -> dict[str, object]:
+    return {
+        "id": str(asset.id),
+        "path": asset.path,
+        "document": orjson.dumps(asdict(asset), option=orjson.OPT_SORT_KEYS).decode(),
+        "removed_ns": 0,
+    }
 
 
 def _row(point: Point) -> dict[str, object]:
@@ -93,10 +95,14 @@ def _point(document: str) -> Point:
     return Point(**fields)
 
 
-def _upsert(connection: Connection, table: Table, values: Mapping[str, object]) -> None:
+def _upsert(connection: Connection, table: Table, rows: Sequence[dict[str, object]]) -> None:
+    """One prepared statement for all rows: a list of 100,000 points takes seconds, not a minute."""
+    if not rows:
+        return
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).values(tenant=DEFAULT_TENANT, **values)
-    changes = {key: value for key, value in values.items() if key != "id"}
+    statement = insert(table)
+    changes = {key: statement.excluded[key] for key in rows[0] if key != "id"}
     connection.execute(
-        statement.on_conflict_do_update(index_elements=["tenant", "id"], set_=changes)
+        statement.on_conflict_do_update(index_elements=["tenant", "id"], set_=changes),
+        [{"tenant": DEFAULT_TENANT, **row} for row in rows],
     )

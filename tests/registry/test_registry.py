@@ -1,0 +1,114 @@
+"""The registry on a real database: what was committed is there after a restart."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_plant import NODE, SYSTEM, entry, plant
+
+from penstock.model import ConfigError, ValueKind
+from penstock.registry import Registry
+from penstock.state import State
+from penstock.testing import FakeClock
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An empty database, migrated as a start does it: by a process of its own."""
+    path = tmp_path_factory.mktemp("schema") / "state.db"
+    command = [sys.executable, "-m", "penstock.state.migrate", f"sqlite:///{path}"]
+    subprocess.run(command, check=True)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def url(schema: bytes, tmp_path: Path) -> str:
+    (tmp_path / "state.db").write_bytes(schema)
+    return f"sqlite:///{tmp_path}/state.db"
+
+
+@pytest.fixture
+def state(url: str) -> Iterator[State]:
+    opened = State.open(url)
+    yield opened
+    opened.close()
+
+
+def registry(state: State) -> Registry:
+    return Registry(state, FakeClock(), NODE)
+
+
+async def test_what_was_committed_is_there_after_a_restart(state: State) -> None:
+    desired = plant(entry("w/a", ValueKind.TEXT), fed=[entry("w/b")])
+    one = registry(state)
+    await one.commit(one.plan(desired, [SYSTEM], {"w/b": 500}))
+
+    two = registry(state)
+    again = two.plan(desired, [SYSTEM], {"w/b": 500})
+
+    assert one.all_known() == two.all_known()
+    assert ((), (), ()) == (again.added, again.changed, again.removed)
+    point = one.snapshot.by_path("w/a")
+    assert point is not None
+    assert point.handle == two.handle_of(point.id)
+
+
+async def test_a_removed_point_keeps_its_handle_over_a_restart(state: State) -> None:
+    one = registry(state)
+    await one.commit(one.plan(plant(entry("w/a"), entry("w/b")), [], {}))
+    gone = one.snapshot.by_path("w/b")
+    assert gone is not None
+    await one.commit(one.plan(plant(entry("w/a")), [], {}))
+
+    two = registry(state)
+    added = two.plan(plant(entry("w/a"), entry("w/c")), [], {}).added
+
+    assert None is one.by_id(gone.id)
+    assert 2 == two.handle_of(gone.id)
+    assert [3] == [point.handle for point in added]
+
+
+async def test_a_plan_with_a_problem_is_not_committed(state: State) -> None:
+    one = registry(state)
+    await one.commit(one.plan(plant(entry("w/a")), [], {}))
+    before = one.snapshot
+
+    with pytest.raises(ConfigError, match="keeps its kind"):
+        await one.commit(one.plan(plant(entry("w/a", ValueKind.INT), entry("w/b")), [], {}))
+
+    assert before is one.snapshot
+    assert one.all_known() == registry(state).all_known()
+
+
+async def test_a_plan_alone_changes_nothing(state: State) -> None:
+    one = registry(state)
+    one.plan(plant(entry("w/a")), [SYSTEM], {})
+
+    assert [] == one.all_known()
+    assert 0 == one.snapshot.revision
+
+
+async def test_a_query_keeps_the_snapshot_that_it_began_with(state: State) -> None:
+    one = registry(state)
+    first = await one.commit(one.plan(plant(entry("w/a")), [], {}))
+    second = await one.commit(one.plan(plant(entry("w/b")), [], {}))
+
+    assert (1, 2) == (first.revision, second.revision)
+    assert ["w/a"] == [point.path for point in first.points]
+    assert ["w/b"] == [point.path for point in second.points]
+
+
+@pytest.mark.slow
+async def test_a_whole_list_can_go_at_once(state: State) -> None:
+    """More points than a statement of SQLite may have variables."""
+    one = registry(state)
+    await one.commit(one.plan(plant(*(entry(f"w/{n}") for n in range(33_000))), [], {}))
+
+    await one.commit(one.plan(plant(), [], {}))
+
+    assert () == one.snapshot.points
+    assert 33_000 == len([item for item in registry(state).all_known() if item.removed_ns])
