@@ -12,10 +12,9 @@ from penstock.cli.outcome import Fault
 from penstock.model import ConfigError, Refused
 from penstock.model.time import format_ns
 from penstock.node.home import lock, lock_holder
-from penstock.node.prepare import open_node_keys
+from penstock.node.prepare import migrate_if_needed, open_node_keys
 from penstock.security import Security, local_principal
-from penstock.state import State, needs_migration
-from penstock.state.migrate import migrate
+from penstock.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -79,8 +78,7 @@ def _open_security(home: Home) -> Iterator[Security]:
         )
     try:
         keys = open_node_keys(home)
-        if needs_migration(home.state_url):
-            migrate(home.state_url)
+        migrate_if_needed(home)
         state = State.open(home.state_url)
         security = Security(state, keys)
         try:

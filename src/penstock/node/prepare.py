@@ -17,7 +17,6 @@ from penstock.node.check import Checked, check_home
 from penstock.node.home import FORMAT, Home, lock, lock_holder
 from penstock.security.keys import NodeKeys, key_folder, open_keys
 from penstock.state import needs_migration
-from penstock.state.migrate import migrate
 
 EXIT_FAULT = 1
 EXIT_CONFIG = 2
@@ -38,8 +37,7 @@ def prepare(home: Home) -> tuple[Answer, int]:
         return {"fault": sentence}, EXIT_FAULT
     try:
         keys = open_node_keys(home)
-        if needs_migration(home.state_url):
-            migrate(home.state_url)
+        migrate_if_needed(home)
         checked = check_home(home, keys.node)
     except ConfigError as error:
         return {"problems": _documents(error.problems)}, EXIT_CONFIG
@@ -76,6 +74,14 @@ def open_node_keys(home: Home) -> NodeKeys:
         )
         raise ConfigError([ConfigProblem(str(home.data), message)])
     return open_keys(folder)
+
+
+def migrate_if_needed(home: Home) -> None:
+    """Bring the database to the newest schema; the data lock is held."""
+    if needs_migration(home.state_url):
+        from penstock.state.migrate import migrate  # noqa: PLC0415 - Alembic is slow, rarely needed
+
+        migrate(home.state_url)
 
 
 def main() -> int:
