@@ -172,6 +172,19 @@ async def test_deleted_user_is_out_at_once(security: Security, administrator: st
     await security.add_user(principal, "bert", "Another", PASSWORD, ["viewer"])
 
 
+async def test_a_new_password_logs_the_old_one_out(security: Security, administrator: str) -> None:
+    principal = await who(security, administrator)
+    bert = await security.add_user(principal, "bert", "Bert", PASSWORD, ["viewer"])
+    token = await security.log_in("bert", PASSWORD, HERE)
+
+    await security.set_password(principal, bert.id, PASSWORD + " staple")
+
+    assert await security.logged_in(token) is None
+    assert await refusal_of(security.log_in("bert", PASSWORD, HERE)) == "wrong_credentials"
+    assert await security.log_in("bert", PASSWORD + " staple", HERE)
+    assert "user.password" in [record.entry.action for record in security.audit.page(None, 9)]
+
+
 async def test_last_administrator_stays(security: Security, administrator: str) -> None:
     principal = await who(security, administrator)
     user_id = principal.id.removeprefix("user:")
