@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { gapSpans, inkSpans, runs } from "./gaps.ts";
+import { commonSpans, gapSpans, inkSpans, runs } from "./gaps.ts";
 import { calmRange, lanes, spread, valueRange, valueTicks } from "./lanes.ts";
 import { append, drawnGaps, emptySeries, fromDecoded, readAt } from "./series.ts";
 import { askFor, pan, rangeMs, serves, timeTicks, toNs, zoom } from "./window.ts";
@@ -21,6 +21,12 @@ test("overlapping gaps merge and ink is exactly the rest", () => {
   const spans = gapSpans([{ begin: 30, end: 60 }, { begin: 20, end: 40 }], 0, 100, 100);
   assert.deepEqual(spans, [[20, 60]]);
   assert.deepEqual(inkSpans(spans, 100), [[0, 20], [60, 100]]);
+});
+
+test("only where all pens are unknown is the whole lane hatched", () => {
+  assert.deepEqual(commonSpans([[[0, 10], [20, 30]], [[5, 25]]]), [[5, 10], [20, 25]]);
+  assert.deepEqual(commonSpans([[[0, 10]], []]), []);
+  assert.deepEqual(commonSpans([[[0, 10]]]), [[0, 10]]);
 });
 
 test("no run of a line crosses a gap, however short", () => {
@@ -51,6 +57,13 @@ test("a bad sample opens a gap, the next one that is not bad closes it", () => {
   append(s, 4, 6, false);
   assert.deepEqual(drawnGaps(s, 9, null), [{ begin: 2, end: 4 }]);
   assert.deepEqual(s.t, [1, 4]);
+});
+
+test("a gap that reaches the end of the answer goes on until a good sample comes", () => {
+  const s = fromDecoded({ min: [1], max: [1], time: () => 0.5, gaps: [{ begin: 2, end: 10 }], before: Number.NaN }, 0, 10, 1);
+  assert.deepEqual(drawnGaps(s, 25, null), [{ begin: 2, end: 25 }]);
+  append(s, 26, 1, false);
+  assert.deepEqual(drawnGaps(s, 30, null), [{ begin: 2, end: 26 }]);
 });
 
 test("a sample that is not newer is not drawn twice", () => {

@@ -35,6 +35,18 @@ export function gapSpans(gaps: readonly Gap[], x0: number, x1: number, width: nu
   return spans;
 }
 
+/** Where every list has a span: there nothing at all is known. */
+export function commonSpans(lists: readonly (readonly Span[])[]): Span[] {
+  const [first = [], ...rest] = lists;
+  return rest.reduce<Span[]>(
+    (common, list) =>
+      common.flatMap(([l, r]) =>
+        list.flatMap(([a, b]): Span[] => (Math.max(l, a) < Math.min(r, b) ? [[Math.max(l, a), Math.min(r, b)]] : [])),
+      ),
+    [...first],
+  );
+}
+
 /** The complement of `gapSpans`: where ink is allowed. */
 export function inkSpans(spans: readonly Span[], width: number): Span[] {
   const ink: Span[] = [];

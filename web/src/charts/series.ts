@@ -36,7 +36,9 @@ export function fromDecoded(pen: DecodedPen, spanFrom: number, spanTo: number, d
   s.dt = dt;
   s.gaps = pen.gaps.map((g) => ({ begin: g.begin, end: g.end }));
   const final = s.gaps[s.gaps.length - 1];
-  s.open = final !== undefined && final.end >= spanTo;
+  // A gap that reaches the end of what was asked for goes on until a good sample says otherwise.
+  s.open = final !== undefined && final.end >= spanTo - 0.001;
+  if (final !== undefined && s.open) final.end = Number.POSITIVE_INFINITY;
   const firstGap = s.gaps[0];
   if (Number.isFinite(pen.before) && (firstGap === undefined || firstGap.begin > spanFrom)) push(s, spanFrom, pen.before, pen.before);
   const carried = s.t.length === 1;

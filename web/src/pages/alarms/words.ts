@@ -12,6 +12,12 @@ export function assetName(alarm: Pick<Alarm, "asset_path">): string {
   return plant.asset(alarm.asset_path)?.name ?? tail(alarm.asset_path);
 }
 
+/** "S-101 Strainer clogged"; the asset is not said twice. */
+export function fullName(alarm: Pick<Alarm, "asset_path" | "name">): string {
+  const asset = assetName(alarm);
+  return alarm.name.toLowerCase().includes(asset.toLowerCase()) ? alarm.name : `${asset} ${alarm.name}`;
+}
+
 /** The value that raised the alarm, without its unit: that stands behind the limit. */
 export function valueOf(alarm: Alarm): string {
   if (alarm.value === null) return "";
