@@ -58,7 +58,13 @@ class Session:
         return cls(reader, writer)
 
     def send(self, type_: LinkType, payload: Sequence[Buffer], lane: Lane = Lane.LIVE) -> None:
-        """Queue one frame; the transport's own buffer is bounded by `drain` of the caller."""
+        """Queue one frame; the transport's own buffer is bounded by `drain` of the caller.
+
+        After the end of the stream nothing goes out any more: uvloop would raise at a write
+        to a closed transport, in whatever callback happens to send.
+        """
+        if self._writer.is_closing():
+            return
         self._writer.writelines(encode_frame(type_, payload, next(self._numbers), lane))
 
     def send_json(self, type_: LinkType, document: Document) -> None:
