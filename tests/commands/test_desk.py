@@ -283,6 +283,17 @@ async def test_a_late_answer_of_an_ended_command_changes_nothing(bench: Bench) -
     assert before == bench.log.durable
 
 
+async def test_an_older_record_that_comes_again_changes_nothing(bench: Bench) -> None:
+    command = await sent(bench)
+    await bench.desk.on_result(command.id, "refused")
+    await bench.projected()
+    end = bench.stored(command.id)
+
+    await bench.state.write(lambda connection: bench.projector.store.put(connection, command))
+
+    assert end == bench.stored(command.id)
+
+
 # --- killed anywhere
 
 

@@ -124,6 +124,7 @@ async def test_what_is_elsewhere_does_not_exist(web: Web) -> None:
 
 async def test_the_list_of_a_point(web: Web) -> None:
     for _ in range(2):
+        web.bench.clock.advance(1_000_000)
         made = await web.post("/commands", {"point_id": VALVE, "value": 1}, 201)
         await web.post(f"/commands/{made['id']}/cancel", None, 200)
     await web.post("/commands", {"point_id": COUNTER, "value": 1}, 201)
