@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from penstock.model import ValueKind
+from penstock.model import TextColumn, ValueKind
 from penstock.model.frame import concatenate
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LINGER_S = 0.004
 ROWS_MAX = 32_768
+# Half of what a Batch may have; the rest is for its columns of numbers.
+BYTES_MAX = 4 * 1024 * 1024
 
 
 class Collector:
@@ -31,19 +33,26 @@ class Collector:
         self._frames: dict[ValueKind, list[Frame]] = {kind: [] for kind in ValueKind}
         self._blocks: list[Block] = []
         self._rows = 0
+        self._bytes = 0  # of texts and blocks
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, frames: Sequence[Frame], blocks: Sequence[Block] = ()) -> None:
         """Take columns; they leave with the next Batch."""
         for frame in frames:
             if len(frame):
-                if self._rows + len(frame) > ROWS_MAX:
-                    self.flush()
+                self._make_room(len(frame), _text_bytes(frame))
                 self._frames[frame.kind].append(frame)
-                self._rows += len(frame)
-        self._blocks += blocks
+        for block in blocks:
+            self._make_room(0, block.samples.nbytes)
+            self._blocks.append(block)
         if self._timer is None and (self._rows or self._blocks):
             self._timer = asyncio.get_running_loop().call_later(self._linger_s, self.flush)
+
+    def _make_room(self, rows: int, size: int) -> None:
+        if self._rows + rows > ROWS_MAX or self._bytes + size > BYTES_MAX:
+            self.flush()
+        self._rows += rows
+        self._bytes += size
 
     def flush(self) -> None:
         """Make the Batch now."""
@@ -55,5 +64,9 @@ class Collector:
         frames = [concatenate(self._frames[kind]) for kind in ValueKind if self._frames[kind]]
         blocks, self._blocks = self._blocks, []
         self._frames = {kind: [] for kind in ValueKind}
-        self._rows = 0
+        self._rows = self._bytes = 0
         self._uplink.put(frames, blocks)
+
+
+def _text_bytes(frame: Frame) -> int:
+    return len(frame.value.data) if isinstance(frame.value, TextColumn) else 0

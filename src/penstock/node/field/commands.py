@@ -15,8 +15,9 @@ from uuid import UUID
 import orjson
 import structlog
 
-from penstock.commands.field_side import UsedIds, decide
-from penstock.model import NotConnected
+from penstock.commands.command import EventKind
+from penstock.commands.envelope import command_id
+from penstock.commands.field_side import Decision, UsedIds, decide
 from penstock.plugin import ReadBack, WriteOutcome, WriteRequest, WriteResult
 from penstock.world import SystemDisk
 
@@ -68,6 +69,8 @@ class CommandHand:
         """Handle one envelope beside the link; too many at once are not written."""
         if len(self._tasks) >= COMMANDS_MAX:
             log.warning("commands_refused", limit=COMMANDS_MAX)
+            detail = f"{COMMANDS_MAX} commands are under way"
+            answer(_state(command_id(envelope) or "", "not_sent", detail=detail))
             return
         task = asyncio.get_running_loop().create_task(self._handle(envelope, answer))
         self._tasks.add(task)
@@ -79,7 +82,7 @@ class CommandHand:
             now_ns = self._clock.now_ns()
             decision = decide(envelope, self._public_key, now_ns, self._used, points)
             if decision.request is not None:
-                await asyncio.to_thread(self._save)
+                decision = await self._remembered(decision)
         if decision.request is None:
             kind = "not_sent" if decision.answer is None else decision.answer.value
             answer(_state(decision.command, kind, detail=decision.detail))
@@ -89,6 +92,15 @@ class CommandHand:
             answer(_state(decision.command, "not_sent", detail="the connector does not run"))
             return
         await self._write(decision.command, decision.request, runner, answer)
+
+    async def _remembered(self, decision: Decision) -> Decision:
+        """The decision once its id is on disk; a no when the disk refuses."""
+        try:
+            await asyncio.to_thread(self._save)
+        except OSError as error:
+            log.warning("command_not_remembered", detail=str(error))
+            return Decision(decision.command, None, EventKind.NOT_SENT, f"its id: {error.strerror}")
+        return decision
 
     async def _write(
         self, command: str, request: WriteRequest, runner: LineRunner, answer: Answer
@@ -124,16 +136,16 @@ class CommandHand:
                 return
 
     async def _run(self, runner: LineRunner, job: Job) -> WriteResult | ReadBack | None:
-        """The job's result; None when the line had no room. A write that hangs is UNKNOWN."""
+        """The job's result; None when its turn never came. A write that hangs is UNKNOWN."""
         if not runner.submit(job):
             return None
         try:
             async with asyncio.timeout(WRITE_TIMEOUT_S):
                 return await job.done
         except TimeoutError:
+            if not job.is_started:  # and never will be: the line passes by a job that is done
+                return None
             return WriteResult(WriteOutcome.UNKNOWN, f"no answer within {WRITE_TIMEOUT_S:.0f} s")
-        except NotConnected as error:
-            return WriteResult(WriteOutcome.UNKNOWN, str(error))
 
     def _load(self) -> UsedIds:
         try:

@@ -162,6 +162,7 @@ class Host:
             restart_in_s=RESTART_S,
             exc_info=task.exception(),
         )
+        runner.on_crash(task.exception())
         asyncio.get_running_loop().call_later(RESTART_S, self._start_again, runner)
 
     def _start_again(self, runner: LineRunner) -> None:

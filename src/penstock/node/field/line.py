@@ -28,7 +28,7 @@ from penstock.node.field.schedule import Schedule
 from penstock.plugin import ReadBack, WriteOutcome, WriteResult
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from penstock.link.uplink import Uplink
     from penstock.node.field.collector import Collector
@@ -40,6 +40,8 @@ log = structlog.get_logger()
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
+# Far beyond a connector's own timeouts: only for one that hangs, which must not look alive.
+CALL_TIMEOUT_S = 30.0
 JOBS_MAX = 16
 SECOND_NS = 1_000_000_000
 
@@ -59,12 +61,16 @@ class Device:
     good_rows: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Job:
-    """A write, or a read-back, that waits for its turn on the line."""
+    """A write, or a read-back, that waits for its turn on the line.
+
+    Nothing went over the wire while it is not `is_started`.
+    """
 
     run: Callable[[Connector[Any]], Awaitable[WriteResult | ReadBack]]
     done: asyncio.Future[WriteResult | ReadBack]
+    is_started: bool = False
 
 
 class LineRunner:
@@ -113,6 +119,7 @@ class LineRunner:
             while True:
                 await self._connect_and_poll()
         finally:
+            self._refuse_jobs()
             await self._close()
 
     def has_point(self, handle: int) -> bool:
@@ -142,11 +149,21 @@ class LineRunner:
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 await self._connector.open()
+            self._probe_now()
             await self._poll()
         except (NotConnected, TimeoutError) as error:
             await self._close()
             self._on_line_lost(error)
             await self._pause()
+
+    def on_crash(self, error: BaseException | None) -> None:
+        """A bug ended the worker: its devices are silent until one answers again."""
+        self._on_line_lost(error)
+
+    def _probe_now(self) -> None:
+        """The line is back: whether a device is, is asked at once and not after its back-off."""
+        for device in self.devices.values():
+            device.probe_at_ns = 0
 
     async def _close(self) -> None:
         try:
@@ -167,7 +184,7 @@ class LineRunner:
                 continue
             if not self._uplink.has_room:
                 self.counters["stretched"] += 1
-                await self._uplink.wait_room()
+                await self._wait_room()
             group = schedule.take(self._clock.monotonic_ns())
             self.counters["missed"] = self.counters["missed"] + schedule.missed
             schedule.missed = 0
@@ -179,14 +196,17 @@ class LineRunner:
             now_ns = self._clock.monotonic_ns()
             if now_ns < device.probe_at_ns:
                 return
-            if not await self._connector.probe(group.device):
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                answers = await self._connector.probe(group.device)
+            if not answers:
                 self._on_silence(device)
                 return
         await self._read(group, device)
 
     async def _read(self, group: PollGroup, device: Device) -> None:
         begin_ns = self._clock.monotonic_ns()
-        reading = await self._connector.read(group)
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            reading = await self._connector.read(group)
         now_ns = self._clock.monotonic_ns()
         self.counters["polls"] += 1
         self.counters["requests"] += reading.requests
@@ -214,7 +234,7 @@ class LineRunner:
         if change is Change.LOST:
             self._say(device, is_connected=False)
 
-    def _on_line_lost(self, error: Exception) -> None:
+    def _on_line_lost(self, error: BaseException | None) -> None:
         self._failures += 1
         if self._failures == 1:
             log.warning(
@@ -272,26 +292,44 @@ class LineRunner:
         else:
             await asyncio.sleep(0)
 
+    async def _wait_room(self) -> None:
+        """Until the uplink takes more; a full log holds reading back, never a command."""
+        while not self._uplink.has_room:
+            await self._wait_or_job(self._uplink.wait_room())
+            await self._run_jobs()
+
     async def _wait(self, until_ns: int) -> None:
-        """Until the moment, or until a job comes."""
+        await self._wait_or_job(self._clock.wait_until(until_ns))
+
+    async def _wait_or_job(self, event: Coroutine[Any, Any, None]) -> None:
+        """Until the event, or until a job comes."""
         self._wake.clear()
-        if not self._jobs.empty():
-            return
-        timer = asyncio.ensure_future(self._clock.wait_until(until_ns))
+        waiting = asyncio.ensure_future(event)
         wake = asyncio.ensure_future(self._wake.wait())
         try:
-            await asyncio.wait((timer, wake), return_when=asyncio.FIRST_COMPLETED)
+            if self._jobs.empty():
+                await asyncio.wait((waiting, wake), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            timer.cancel()
+            waiting.cancel()
             wake.cancel()
 
     async def _run_jobs(self) -> None:
         while not self._jobs.empty():
             job = self._jobs.get_nowait()
-            if not job.done.cancelled():
+            if not job.done.done():
+                await self._run_job(job)
+
+    async def _run_job(self, job: Job) -> None:
+        """Whatever ends a job after its begin leaves its outcome unknown."""
+        job.is_started = True
+        detail = f"{self.line.address} was lost on the way"
+        result: WriteResult | ReadBack = WriteResult(WriteOutcome.UNKNOWN, detail)
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
                 result = await job.run(self._connector)
-                if not job.done.done():
-                    job.done.set_result(result)
+        finally:
+            if not job.done.done():
+                job.done.set_result(result)
 
     def _refuse_jobs(self) -> None:
         detail = f"{self.line.address} does not answer"
