@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -20,6 +22,13 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The protocol `scripted` can be named in a connector file; its wires are fresh."""
     monkeypatch.setitem(plugins.BUILT_IN, Scripted.name, "scripted:Scripted")
     WIRES.clear()
+
+
+@pytest.fixture(autouse=True)
+def said() -> Iterator[list[Any]]:
+    """Log lines as dicts; a crash that a test wants is not drawn on the terminal."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from uuid import UUID
@@ -207,6 +207,13 @@ async def settle() -> None:
     """Let everything run that does not wait for the clock."""
     for _ in range(50):
         await asyncio.sleep(0)
+
+
+async def wait_for(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
+    """Return as soon as it holds; for what another thread or process does."""
+    async with asyncio.timeout(limit_s):
+        while not condition():  # noqa: ASYNC110 - any condition, no event for each
+            await asyncio.sleep(0.002)
 
 
 def rows(uplink: Uplink, collector: Collector) -> list[tuple[int, float | None, int]]:
