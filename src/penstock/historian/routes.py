@@ -91,7 +91,13 @@ class LastAnswer(BaseModel):
 def routes(historian: HistorianWorker, directory: PointDirectory, clock: Clock) -> APIRouter:
     """Must be included before the registry's router, whose /points/{id} would take /points/last."""
     router = APIRouter()
+    _add_trends(router, historian, directory)
+    _add_last(router, historian, directory, clock)
+    _add_samples(router, historian, directory)
+    return router
 
+
+def _add_trends(router: APIRouter, historian: HistorianWorker, directory: PointDirectory) -> None:
     @router.post("/trend", response_class=Response)
     async def post_trend(principal: Viewer, request: TrendRequest) -> Response:
         """Columns for a chart: docs/reference/formats/trend.md."""
@@ -122,6 +128,10 @@ def routes(historian: HistorianWorker, directory: PointDirectory, clock: Clock) 
             headers={"Content-Disposition": 'attachment; filename="penstock.csv"'},
         )
 
+
+def _add_last(
+    router: APIRouter, historian: HistorianWorker, directory: PointDirectory, clock: Clock
+) -> None:
     @router.get("/points/last")
     async def get_last(principal: Viewer, ids: str) -> LastAnswer:
         """Newest samples of up to 10,000 points."""
@@ -134,6 +144,8 @@ def routes(historian: HistorianWorker, directory: PointDirectory, clock: Clock) 
             values=[None if point is None else found[point.id] for point in wanted],
         )
 
+
+def _add_samples(router: APIRouter, historian: HistorianWorker, directory: PointDirectory) -> None:
     @router.get("/points/{point_id}/samples")
     async def get_samples(
         principal: Viewer,
@@ -168,8 +180,6 @@ def routes(historian: HistorianWorker, directory: PointDirectory, clock: Clock) 
             flags=rows.flags.tolist(),
             cursor=None if following is None else str(following),
         )
-
-    return router
 
 
 def last_view(point: Point, rows: LastRows, row: int) -> LastView | None:
