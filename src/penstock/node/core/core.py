@@ -13,30 +13,22 @@ import structlog
 
 from penstock.alarms.desk import AlarmDesk
 from penstock.alarms.projector import AlarmProjector
-from penstock.alarms.routes import AlarmAnswers, alarm_router
+from penstock.alarms.routes import AlarmAnswers
 from penstock.alarms.worker import RuleWorker
-from penstock.commands.routes import command_router
-from penstock.historian.routes import routes as historian_routes
 from penstock.model import ConfigError, Refused
 from penstock.node.core.absence import AbsenceWatch
 from penstock.node.core.apply import Applier, Prepared
 from penstock.node.core.commands import build_commands
 from penstock.node.core.field_link import FieldLink
-from penstock.node.core.limits import limits_of
 from penstock.node.core.live_feed import alarm_rows, alarms_document, counts_document
-from penstock.node.core.routes import node_routes
+from penstock.node.core.routes import build_app
 from penstock.node.core.status import NodeStatus
-from penstock.registry.routes import routes as registry_routes
-from penstock.server.app import Services, create_app
 from penstock.server.listen import serve
 from penstock.server.live import LiveHub
-from penstock.server.live_routes import live_routes
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
-
-    from fastapi import APIRouter, FastAPI
 
     from penstock.alarms.alarm import Alarm
     from penstock.node.core.parts import Parts
@@ -124,7 +116,7 @@ class Core:
     async def run(self, on_ready: Callable[[Ports], None]) -> None:
         """Until `stop`; the way out drains what was read."""
         parts = self.parts
-        app = self._app()
+        app = build_app(self)
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(parts.historian.run(), name="historian"),
@@ -169,35 +161,8 @@ class Core:
         await self.commands.desk.close()
         self.rule_worker.stop()
 
-    def _app(self) -> FastAPI:
-        parts = self.parts
-        return create_app(
-            Services(
-                security=parts.security,
-                facts=self._facts,
-                routers=self._routers(),
-                settings=parts.listen,
-                host_names=parts.certificates.names,
-                clock=parts.clock,
-            )
-        )
-
-    def _routers(self) -> Sequence[APIRouter]:
-        parts = self.parts
-        return (
-            historian_routes(parts.historian, parts.registry, parts.clock),
-            registry_routes(
-                lambda: parts.registry.snapshot, lambda id_: limits_of(self.rule_worker.rules, id_)
-            ),
-            alarm_router(self.alarm_answers, self.alarm_desk, parts.clock),
-            command_router(
-                self.commands.desk, self.commands.recent, parts.security.principal_names
-            ),
-            node_routes(self.status, self.applier, parts.security),
-            live_routes(self.hub, parts.security),
-        )
-
-    def _facts(self, ui_build: str) -> Facts:
+    def facts(self, ui_build: str) -> Facts:
+        """What every page may know; the served build of the web app comes from the server."""
         self.hub.ui_build = ui_build
         points = self.parts.registry.snapshot.points
         return self.parts.facts(ui_build, any(point.simulated for point in points))

@@ -1,17 +1,27 @@
-"""HTTP of the node itself: the System page, and apply."""
+"""HTTP of the node: all routers joined, the System page, and apply."""
 
 # No `from __future__ import annotations`: FastAPI reads the annotations at run time.
 from collections.abc import Awaitable, Sequence
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, ConfigDict
 
+from penstock.alarms.routes import alarm_router
+from penstock.commands.routes import command_router
+from penstock.historian.routes import routes as historian_routes
 from penstock.model import ConfigError, Refused
 from penstock.node.core.apply import Applier, Prepared
+from penstock.node.core.limits import limits_of
 from penstock.node.core.status import NodeStatus
+from penstock.registry.routes import routes as registry_routes
 from penstock.security import Entry, Principal, Security
 from penstock.security.routes import requires
+from penstock.server.app import Services, create_app
+from penstock.server.live_routes import live_routes
+
+if TYPE_CHECKING:
+    from penstock.node.core.core import Core
 
 Engineer = Annotated[Principal, requires("configure")]
 
@@ -40,6 +50,32 @@ class ApplyView(_View):
     points: int
     files: list[str]
     warnings: list[ProblemView]
+
+
+def build_app(core: "Core") -> FastAPI:
+    """The HTTP application of a core process; historian first: `/points/last` is no point."""
+    parts = core.parts
+    names = parts.security.principal_names
+    routers = (
+        historian_routes(parts.historian, parts.registry, parts.clock),
+        registry_routes(
+            lambda: parts.registry.snapshot, lambda id_: limits_of(core.rule_worker.rules, id_)
+        ),
+        alarm_router(core.alarm_answers, core.alarm_desk, parts.clock),
+        command_router(core.commands.desk, core.commands.recent, names),
+        node_routes(core.status, core.applier, parts.security),
+        live_routes(core.hub, parts.security),
+    )
+    return create_app(
+        Services(
+            security=parts.security,
+            facts=core.facts,
+            routers=routers,
+            settings=parts.listen,
+            host_names=parts.certificates.names,
+            clock=parts.clock,
+        )
+    )
 
 
 def node_routes(status: NodeStatus, applier: Applier, security: Security) -> APIRouter:

@@ -192,7 +192,7 @@ class LineRunner:
 
     async def _serve(self, group: PollGroup) -> None:
         device = self.devices[group.device]
-        if device.state.is_connected is False:
+        if device.state.failures:
             now_ns = self._clock.monotonic_ns()
             if now_ns < device.probe_at_ns:
                 return

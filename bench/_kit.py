@@ -1,0 +1,121 @@
+"""What every bench needs: calibration, machine, medians, the product as a process, one JSON.
+
+A bench prints exactly one JSON object; everything a person wants to see while it
+runs goes to standard error. Figures are judged as ratios or after division by
+the calibration, because machines differ and are shared.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+RUNS = 3
+_PACKAGES = ("numpy", "pcodec", "pymodbus", "sqlalchemy", "fastapi", "uvicorn", "websockets")
+
+
+def calibration_cpu_s() -> float:
+    """CPU-seconds of a fixed loop of numpy and Python: the machine's speed just now."""
+    begin = time.process_time()
+    numbers = np.arange(1_000_000, dtype=np.float64)
+    for _ in range(20):
+        numbers = np.sqrt(numbers * 1.000001 + 1.0)
+    total = 0
+    for index in range(1_000_000):
+        total += index & 7
+    assert total > 0
+    return time.process_time() - begin
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    model = ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = lines[0].partition(":")[2].strip() if lines else ""
+    return {
+        "processor": model or platform.processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "load_1m": round(os.getloadavg()[0], 2),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that matter for speed."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def median_of(run: Callable[[], Mapping[str, float]], runs: int = RUNS) -> dict[str, float]:
+    """Median of each figure over `runs` runs."""
+    rows = []
+    for number in range(runs):
+        rows.append(run())
+        say(f"run {number + 1} of {runs}: {json.dumps(rows[-1])}")
+    return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+
+
+def emit(name: str, figures: Mapping[str, object]) -> None:
+    """The one JSON object."""
+    document = {
+        "bench": name,
+        **figures,
+        "calibration_cpu_s": round(calibration_cpu_s(), 4),
+        "machine": machine(),
+        "versions": versions(),
+        "kernels": "fallback",
+    }
+    print(json.dumps(document))  # noqa: T201 - this is what a bench is for
+
+
+def say(text: str) -> None:
+    """For the person who waits."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """`share` between 0 and 1; the value that this share of all values does not exceed."""
+    assert values
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def fdatasync_ms(folder: Path | None = None, count: int = 300) -> list[float]:
+    """Milliseconds of 4 KiB append + fdatasync on the disk itself."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        file = os.open(Path(name) / "probe", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        times = []
+        for _ in range(count):
+            os.write(file, bytes(4096))
+            begin = time.perf_counter()
+            os.fdatasync(file)
+            times.append((time.perf_counter() - begin) * 1e3)
+        os.close(file)
+    return times
+
+
+def cpu_s(pid: int) -> float:
+    """User and system CPU-seconds of a living process, its threads included."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def pss_mb(pid: int) -> float:
+    """Proportional set size in MB (10^6 bytes)."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise AssertionError("no Pss in smaps_rollup")
