@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ class ProcessSpec:
 
 
 def process_table(home: Path, node: str, simulator_port: int | None) -> list[ProcessSpec]:
-    """Processes of role `all`, in the order in which they start.
+    """Processes of role `all`, in the order in which they start; asked by their supervisor.
 
     compute gets its row when the first work for it lands.
     """
@@ -46,7 +47,8 @@ def process_table(home: Path, node: str, simulator_port: int | None) -> list[Pro
         table.append(
             ProcessSpec(
                 "simulator",
-                ("penstock.simulator", "--port", str(simulator_port)),
+                # It has no control channel whose end it could notice.
+                ("penstock.simulator", "--port", str(simulator_port), "--parent", str(os.getpid())),
                 has_control=False,
             )
         )

@@ -32,6 +32,7 @@ LINE_BYTES_MAX = 64 * 1024
 STOP_S = {"field": 5.0, "core": 8.0, "simulator": 1.0}
 EXIT_CONFIG = 2
 WATCH_S = 0.1
+RELINK_S = 1.0
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class Child:
     restarts: int = 0
     pause_s: float = RESTART_S_MIN / 2
     last_exit: int | None = None
+    reader: int | None = None
     buffer: bytes = b""
     facts: Message = field(default_factory=dict)
 
@@ -162,8 +164,18 @@ class Supervisor:
                 self._is_ready = True
                 self._on_ready(message)
             self._tell_core()
+        elif message.get("op") == "link_lost":
+            other = self._children.get(str(message.get("peer")))
+            if other is not None:
+                loop = asyncio.get_running_loop()
+                loop.call_later(RELINK_S, self._relink, other, other.started)
         elif message.get("op") == "failed":
             self._say(str(message.get("detail")))
+
+    def _relink(self, child: Child, started: float) -> None:
+        """A fresh link for two that live; one that has died gets its own at its start."""
+        if not self._stop.is_set() and child.is_alive and child.started == started:
+            self._make_links(child)
 
     def _tell_core(self) -> None:
         core = self._children.get("core")
@@ -187,6 +199,11 @@ class Supervisor:
             child = self._children.get(name)
             if child is not None and child.process is not None:
                 await self._end(child, STOP_S[name])
+        for child in self._children.values():
+            while child.reader is not None and self._on_log(child, child.reader):
+                continue  # the last words say why it ended
+        for handler in self._log.handlers:
+            handler.close()
 
     async def _end(self, child: Child, limit_s: float) -> None:
         process = child.process
@@ -204,22 +221,25 @@ class Supervisor:
 
     def _read_log(self, child: Child, reader: int) -> None:
         os.set_blocking(reader, False)
+        child.reader = reader
         asyncio.get_running_loop().add_reader(reader, self._on_log, child, reader)
 
-    def _on_log(self, child: Child, reader: int) -> None:
+    def _on_log(self, child: Child, reader: int) -> bool:
+        """Log what the child has said; False when there is nothing more for now."""
         try:
             data = os.read(reader, LINE_BYTES_MAX)
         except BlockingIOError:
-            return
+            return False
         if not data:
             asyncio.get_running_loop().remove_reader(reader)
             os.close(reader)
-            return
+            child.reader = None if child.reader == reader else child.reader
         *lines, child.buffer = (child.buffer + data).split(b"\n")
-        if len(child.buffer) > LINE_BYTES_MAX:
+        if len(child.buffer) > LINE_BYTES_MAX or (child.buffer and not data):
             lines, child.buffer = [*lines, child.buffer], b""
         for line in lines:
             self._log.info("%s", line.decode("utf-8", "replace"))
+        return bool(data)
 
 
 def _link(core: Child, other: Child) -> None:

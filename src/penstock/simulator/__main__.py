@@ -15,6 +15,7 @@ import sys
 from penstock.simulator.server import PortInUse, serve
 
 PORT = 15_020
+PARENT_CHECK_S = 1.0
 
 
 def main() -> int:
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=PORT, help="TCP port; 0 takes a free one")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same values")
     parser.add_argument("--ready-fd", type=int, help="descriptor that gets the port when ready")
+    parser.add_argument("--parent", type=int, help="end when the parent process is not this one")
     options = parser.parse_args()
     try:
         asyncio.run(_run(options))
@@ -46,7 +48,19 @@ async def _run(options: argparse.Namespace) -> None:
             os.write(options.ready_fd, f"{port}\n".encode())
             os.close(options.ready_fd)
 
+    watch = None
+    if options.parent is not None:
+        watch = loop.create_task(_end_with(options.parent, stopped))
     await serve(options.host, options.port, options.seed, on_ready, stopped)
+    if watch is not None:
+        watch.cancel()
+
+
+async def _end_with(parent: int, stopped: asyncio.Event) -> None:
+    """A supervisor that was killed cannot say stop; its children get another parent."""
+    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel sets no event
+        await asyncio.sleep(PARENT_CHECK_S)
+    stopped.set()
 
 
 if __name__ == "__main__":

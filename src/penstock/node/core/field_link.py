@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from penstock import __version__
+from penstock.codec.layout import Damaged
 from penstock.codec.link import LinkType, decode_json
 from penstock.link.downlink import Downlink
 from penstock.link.session import Session
@@ -56,7 +57,9 @@ class FieldLink:
         self._on_change = on_change
         self._session: Session | None = None
         self._configuration: Document | None = None
+        self.on_lost: Callable[[], None] = lambda: None
         self._serving: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
         self._is_up = asyncio.Event()
         self.heartbeat: Document = {}
         self.counters: dict[str, int] = {}
@@ -68,16 +71,17 @@ class FieldLink:
 
     async def connect(self, sock: socket.socket) -> None:
         """Serve a fresh link; the one before, if any, is given up."""
-        await self.close()
-        session = await Session.over(sock)
-        self._serving = asyncio.get_running_loop().create_task(self._serve(session))
+        async with self._turn:
+            await self.close()
+            session = await Session.over(sock)
+            self._serving = asyncio.get_running_loop().create_task(self._serve(session))
 
     async def close(self) -> None:
-        """End the session."""
-        if self._serving is not None:
-            self._serving.cancel()
-            await asyncio.wait([self._serving], timeout=1.0)
-            self._serving = None
+        """End the session; it is not lost then."""
+        serving, self._serving = self._serving, None
+        if serving is not None:
+            serving.cancel()
+            await asyncio.wait([serving], timeout=1.0)
 
     async def plan(self, configuration: Document) -> Document:
         """Let the field check a configuration; waits for a field process to come up."""
@@ -114,13 +118,15 @@ class FieldLink:
         try:
             async for header, payload in session.frames():
                 await self._on_frame(session, downlink, header, payload)
-        except NotConnected as error:
+        except (NotConnected, Damaged) as error:
             log.warning("link_lost", detail=str(error))
         finally:
             self._session = None
             self._is_up.clear()
             self.heartbeat = {}
             self._on_change(False)
+            if self._serving is asyncio.current_task():
+                self.on_lost()
             await session.close()
 
     async def _on_frame(

@@ -40,6 +40,7 @@ class CoreProcess:
         self._core = core
         self._tasks: set[asyncio.Task[None]] = set()
         self.control = Control.inherited(self._on_message, core.stop)
+        core.field.on_lost = self._on_link_lost
 
     def on_ready(self, ports: Ports) -> None:
         """Everything listens: say where, to files and to the supervisor."""
@@ -49,6 +50,11 @@ class CoreProcess:
         self._core.parts.disk.write_whole(path, [json.dumps(public).encode() + b"\n"])
         if self.control is not None:
             self.control.send({"op": "ready", "pid": os.getpid(), **facts})
+
+    def _on_link_lost(self) -> None:
+        """Both ends may live and the link be gone (damaged bytes): only the supervisor has more."""
+        if self.control is not None:
+            self.control.send({"op": "link_lost", "peer": "field"})
 
     def _on_message(self, message: Message, fds: list[int]) -> None:
         op = message.get("op")

@@ -15,6 +15,7 @@ import structlog
 
 from penstock import __version__
 from penstock.codec.dictionary import encode_dictionary
+from penstock.codec.layout import Damaged
 from penstock.codec.link import LinkType, decode_acknowledge, decode_credit, decode_json
 from penstock.link.session import Session
 from penstock.model import NotConnected
@@ -48,14 +49,16 @@ class FieldService:
         self._hand = CommandHand(self._host, clock, data)
         self._session: Session | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
 
     async def connect(self, sock: socket.socket) -> None:
         """Serve a fresh link; the one before, if any, is given up."""
-        if self._serving is not None:
-            self._serving.cancel()
-            await asyncio.wait([self._serving], timeout=1.0)
-        session = await Session.over(sock)
-        self._serving = asyncio.get_running_loop().create_task(self._serve(session))
+        async with self._turn:
+            if self._serving is not None:
+                self._serving.cancel()
+                await asyncio.wait([self._serving], timeout=1.0)
+            session = await Session.over(sock)
+            self._serving = asyncio.get_running_loop().create_task(self._serve(session))
 
     async def drain(self) -> None:
         """Stop the lines and wait until core holds everything."""
@@ -73,7 +76,7 @@ class FieldService:
         try:
             async for header, payload in session.frames():
                 await self._on_frame(session, header, payload)
-        except NotConnected as error:
+        except (NotConnected, Damaged) as error:
             log.warning("link_lost", detail=str(error))
         finally:
             beat.cancel()
