@@ -12,7 +12,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from penstock.security import ROLES, Security, open_keys
-from penstock.server.app import PERMISSION_KEY, Services, create_app
+from penstock.server.app import Services, create_app
+from penstock.server.contract import PERMISSION_KEY
 from penstock.state import State
 from penstock.state.migrate import migrate
 
@@ -89,6 +90,19 @@ async def test_every_route_times_every_role(server: Running) -> None:
 
     assert wrong == []
     assert len(todo) > 12
+
+
+async def test_errors_are_documented_as_they_are_sent(server: Running) -> None:
+    async with server.set_up() as anna:
+        document = (await anna.get("/openapi.json")).json()
+        sent = (await anna.post("/users", json={})).json()
+
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert "422" not in operation["responses"]
+            assert "application/problem+json" in operation["responses"]["default"]["content"]
+    schema = document["components"]["schemas"]["Problem"]
+    assert set(schema["required"]) <= set(sent) <= set(schema["properties"])
 
 
 async def test_openapi_is_not_public(server: Running) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -198,7 +197,3 @@ async def test_a_flood_is_slowed(tmp_path: Path) -> None:
 
     assert found == [200] * 5 + [429] * 3
     assert later.status_code == 200
-
-
-async def test_settings_are_frozen() -> None:
-    assert replace(ServerSettings(), names=("a",)).names == ("a",)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts
 
@@ -22,6 +21,7 @@ from penstock.security.routes import AccessCheck, requires, security_router
 from penstock.security.wire import Facts
 from penstock.server import problems
 from penstock.server.answers import NanSafeResponse
+from penstock.server.contract import openapi_document
 from penstock.server.guards import HeaderGuard, HostGuard, OriginGuard, StageGuard
 from penstock.server.limits import BodyLimit, RateLimit, TimeLimit
 from penstock.server.settings import ServerSettings
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 PREFIX = "/api/v1"
 STATIC = Path(__file__).parent / "static"
-PERMISSION_KEY = "x-penstock-permission"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,7 @@ class PenstockApp(FastAPI):
     """FastAPI with the guards outside everything, so that a 500 carries their headers too."""
 
     services: Services
+    _rate: RateLimit | None = None
 
     def build_middleware_stack(self) -> ASGIApp:
         """Called once, at the first request."""
@@ -66,13 +66,18 @@ class PenstockApp(FastAPI):
         app = OriginGuard(app)
         app = TimeLimit(app, settings.request_timeout_s)
         app = BodyLimit(app, settings)
-        app = RateLimit(app, settings, services.clock)
         app = StageGuard(app, services.security.is_set_up)
         app = HostGuard(app, (*services.host_names, *settings.names))
-        return HeaderGuard(app)
+        self._rate = RateLimit(app, settings, services.clock)
+        return HeaderGuard(self._rate)
+
+    def statistics(self) -> dict[str, int]:
+        """What the guards refused, and the back-off after wrong passwords."""
+        refused = self._rate.refused if self._rate else 0
+        return {"requests_refused": refused, **self.services.security.statistics()}
 
 
-def create_app(services: Services) -> FastAPI:
+def create_app(services: Services) -> PenstockApp:
     """The application; an AssertionError names each route that declares no permission."""
     app = PenstockApp(
         title="Penstock",
@@ -137,22 +142,10 @@ def _openapi_router(app: FastAPI) -> APIRouter:
     async def get_openapi_document() -> JSONResponse:
         """The contract, as OpenAPI 3.1."""
         if not cache:
-            cache.append(openapi_document(app))
+            cache.append(openapi_document(app, accesses(app)))
         return JSONResponse(cache[0])
 
     return router
-
-
-def openapi_document(app: FastAPI) -> dict[str, object]:
-    """OpenAPI 3.1 with the permission of each operation in `x-penstock-permission`."""
-    document = get_openapi(title=app.title, version="1", openapi_version="3.1.0", routes=app.routes)
-    for path, methods, access in accesses(app):
-        operations = document["paths"].get(path, {})
-        for method in methods:
-            operation = operations.get(method.lower())
-            if operation is not None and access is not None:
-                operation[PERMISSION_KEY] = access.permission
-    return document
 
 
 def _is_socket(context: RouteContext) -> bool:
