@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-ABSENT_AFTER_S = 5.0
+ABSENT_AFTER_NS = 5_000_000_000
 _FLAGS = int(TimeOrigin.RECEIPT) | int(Flag.NO_VALUE)
 
 
@@ -41,27 +41,24 @@ class AbsenceWatch:
         self._origin = origin
         self._clock = clock
         self._sequences = itertools.count(1)
-        self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: asyncio.Task[None] | None = None
 
     def on_change(self, is_connected: bool) -> None:
         """The link came or went."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.close()
         if not is_connected:
-            self._timer = asyncio.get_running_loop().call_later(ABSENT_AFTER_S, self._begin)
+            until_ns = self._clock.monotonic_ns() + ABSENT_AFTER_NS
+            self._waiting = asyncio.get_running_loop().create_task(self._mark_at(until_ns))
 
     def close(self) -> None:
         """The node stops: an absence is expected."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
-    def _begin(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._mark())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def _mark_at(self, until_ns: int) -> None:
+        await self._clock.wait_until(until_ns)
+        await self._mark()
 
     async def _mark(self) -> None:
         points = [point for point in self._snapshot().points if point.connector is not None]
