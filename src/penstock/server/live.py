@@ -141,7 +141,10 @@ class LiveHub:
             for row in rows:
                 if client.principal.may("view", row.asset_path):
                     client.alarms[row.id] = row.document
-            client.removed.update(removed)
+                    client.removed.discard(row.id)
+            for id_ in removed:
+                client.alarms.pop(id_, None)
+                client.removed.add(id_)
             if len(client.alarms) + len(client.removed) > ALARM_ROWS_MAX:
                 client.alarms.clear()
                 client.removed.clear()
