@@ -31,6 +31,8 @@ LOG_FILES = 10
 LINE_BYTES_MAX = 64 * 1024
 STOP_S = {"field": 5.0, "core": 8.0, "simulator": 1.0}
 EXIT_CONFIG = 2
+EXIT_FAULT = 1
+FIRST_STARTS_MAX = 3
 WATCH_S = 0.1
 RELINK_S = 1.0
 
@@ -144,6 +146,11 @@ class Supervisor:
             child.control = None
         if child.last_exit == EXIT_CONFIG and child.spec.name == "core":
             self._exit_code = EXIT_CONFIG
+            self._stop.set()
+            return
+        if child.spec.name == "core" and not self._is_ready and child.restarts >= FIRST_STARTS_MAX:
+            self._say(f"core did not come up in {FIRST_STARTS_MAX + 1} attempts; see the log.")
+            self._exit_code = EXIT_FAULT
             self._stop.set()
             return
         child.pause_s = restart_after_s(time.monotonic() - child.started, child.pause_s)

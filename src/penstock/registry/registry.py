@@ -29,8 +29,10 @@ class Registry:
         self._node = node
         with state.read() as connection:
             self._stored = store.load_points(connection)
+            assets = store.load_assets(connection)
         self._handles = {item.point.id: item.point.handle for item in self._stored}
-        self.snapshot = Snapshot()
+        live = [item.point for item in self._stored if item.removed_ns == 0]
+        self.snapshot = Snapshot.of(0, assets, live)
 
     def plan(
         self, plant: Plant, system: Iterable[SystemPoint], periods_ns: Mapping[str, int]

@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from penstock.model import Point, ValueKind
+from penstock.model import Asset, Point, ValueKind
 from penstock.registry.plan import StoredPoint
 from penstock.state.database import DEFAULT_TENANT
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from penstock.model import Asset
     from penstock.registry.plan import RegistryPlan
 
 metadata = MetaData()
@@ -53,8 +52,21 @@ def load_points(connection: Connection) -> list[StoredPoint]:
     return [StoredPoint(_point(row.document), row.removed_ns) for row in rows]
 
 
+def load_assets(connection: Connection) -> list[Asset]:
+    """The tree as it was committed last."""
+    rows = connection.execute(
+        select(assets).where(assets.c.tenant == DEFAULT_TENANT, assets.c.removed_ns == 0)
+    )
+    return [_asset(row.document) for row in rows]
+
+
 def save(connection: Connection, plan: RegistryPlan, now_ns: int) -> None:
     """Store a plan: upsert what is live, bury what is gone."""
+    connection.execute(
+        update(assets)
+        .where(assets.c.tenant == DEFAULT_TENANT, assets.c.removed_ns == 0)
+        .values(removed_ns=now_ns)
+    )
     _upsert(connection, assets, [_asset_row(asset) for asset in plan.assets])
     _upsert(connection, points, [_row(point) for point in (*plan.added, *plan.changed)])
     if plan.removed:
@@ -85,6 +97,11 @@ def _row(point: Point) -> dict[str, object]:
         "document": orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode(),
         "removed_ns": 0,
     }
+
+
+def _asset(document: str) -> Asset:
+    fields = orjson.loads(document)
+    return Asset(**{**fields, "id": UUID(fields["id"])})
 
 
 def _point(document: str) -> Point:

@@ -122,7 +122,7 @@ def communication_rule(point: UUID, path: str) -> CommunicationRule:
     place = {"connector": connector, "device": device, "node": node}
     return CommunicationRule(
         id=rule_id(path, CONNECTED_NAME),
-        name=f"{connector}/{device}",
+        name=device if device == connector else f"{connector}/{device}",
         point=point,
         texts=RuleTexts(
             *({key: text.format(**place) for key, text in texts.items()} for texts in _TEXTS)
