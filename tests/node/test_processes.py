@@ -37,12 +37,12 @@ def test_a_child_that_has_lived_is_started_at_once() -> None:
 
 
 def test_the_table_names_each_process_once() -> None:
-    table = process_table(Path("/home/x"), "node-id", 15020)
+    table = process_table(Path("/srv/plant"), "node-id", 15020)
 
     assert ["core", "field", "simulator"] == [spec.name for spec in table]
     assert [False, True, False] == [spec.links_to_core for spec in table]
     assert ("--parent", str(os.getpid())) == table[2].arguments[-2:]
-    assert ["core", "field"] == [s.name for s in process_table(Path("/home/x"), "node-id", None)]
+    assert ["core", "field"] == [s.name for s in process_table(Path("/srv/plant"), "node-id", None)]
 
 
 class End:

@@ -57,6 +57,19 @@ async def test_what_was_committed_is_there_after_a_restart(state: State) -> None
     assert point.handle == two.handle_of(point.id)
 
 
+async def test_points_and_tree_are_there_before_the_first_apply(state: State) -> None:
+    """The field may never come up; its points must be there to be marked bad."""
+    one = registry(state)
+    await one.commit(one.plan(plant(entry("w/a"), entry("gone/b")), [SYSTEM], {}))
+    await one.commit(one.plan(plant(entry("w/a")), [SYSTEM], {}))
+
+    two = registry(state).snapshot
+
+    assert one.snapshot.points == two.points
+    assert one.snapshot.assets == two.assets
+    assert None is two.asset("gone")
+
+
 async def test_a_removed_point_keeps_its_handle_over_a_restart(state: State) -> None:
     one = registry(state)
     await one.commit(one.plan(plant(entry("w/a"), entry("w/b")), [], {}))

@@ -13,6 +13,7 @@ MILLISECOND_NS = 1_000_000
 MINUTE_NS = 60 * SECOND_NS
 HOUR_NS = 3_600 * SECOND_NS
 DAY_NS = 86_400 * SECOND_NS
+TIME_NS_MIN, TIME_NS_MAX = -(2**63), 2**63 - 1
 
 _RFC_3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)\Z"
@@ -32,4 +33,7 @@ def parse_ns(text: str) -> int:
         raise ValueError(f"{text!r} is not an RFC 3339 time such as 2026-11-25T23:36:53Z")
     day, clock, fraction, zone = match.groups()
     moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
-    return int(moment.timestamp()) * SECOND_NS + int((fraction or "0").ljust(9, "0"))
+    time_ns = int(moment.timestamp()) * SECOND_NS + int((fraction or "0").ljust(9, "0"))
+    if not TIME_NS_MIN <= time_ns <= TIME_NS_MAX:
+        raise ValueError(f"{text!r} is outside the years 1678 to 2261")
+    return time_ns
