@@ -179,7 +179,7 @@ class Connector(ABC, Generic[ConfigT]):
         """Check everything that can be known without connecting; all problems at once."""
 
     @classmethod
-    def resolution(cls, point: PointBinding) -> tuple[float, bool]:
+    def resolution(cls, _point: PointBinding, /) -> tuple[float, bool]:
         """Engineering value of one count of the device (0: unknown), and whether it holds float32.
 
         A read-back that differs from the written value by less is the same value.

@@ -121,7 +121,9 @@ async def _send(hub: LiveHub, socket: WebSocket, client: LiveClient) -> None:
 
 async def _watch(security: Security, socket: WebSocket, client: LiveClient) -> None:
     """A session that was revoked loses its socket within seconds."""
-    while security.is_alive(client.principal):
+    is_alive = True
+    while is_alive:
         await asyncio.sleep(ALIVE_CHECK_S)
+        is_alive = security.is_alive(client.principal)
     with contextlib.suppress(RuntimeError):
         await socket.close(CLOSE_LOGGED_OUT)

@@ -12,6 +12,12 @@ down_revision = "0002_registry"
 
 def upgrade() -> None:
     """Make the five tables."""
+    _alarms()
+    _alarm_events()
+    _notes_and_positions()
+
+
+def _alarms() -> None:
     op.create_table(
         "alarms",
         Column("tenant", Text, nullable=False),
@@ -30,6 +36,9 @@ def upgrade() -> None:
     op.create_index("alarms_listed", "alarms", ["tenant", "is_listed"])
     op.create_index("alarms_by_rule", "alarms", ["tenant", "home", "rule", "episode"])
     op.create_index("alarms_by_time", "alarms", ["tenant", "raised_ns", "id"])
+
+
+def _alarm_events() -> None:
     op.create_table(
         "alarm_events",
         Column("tenant", Text, nullable=False),
@@ -47,6 +56,9 @@ def upgrade() -> None:
     )
     op.create_index("alarm_events_by_sequence", "alarm_events", ["tenant", "sequence"])
     op.create_index("alarm_events_by_point", "alarm_events", ["tenant", "point", "sequence"])
+
+
+def _notes_and_positions() -> None:
     op.create_table(
         "alarm_notes",
         Column("tenant", Text, nullable=False),
