@@ -155,3 +155,17 @@ def test_paths_that_may_not_be(path: str) -> None:
 def test_a_path_is_counted_in_bytes() -> None:
     assert path_problem("ö" * (PATH_BYTES_MAX // 2)) is None
     assert path_problem("ö" * (PATH_BYTES_MAX // 2 + 1)) is not None
+
+
+def test_a_set_point_without_any_range_is_warned_of(tmp_path: Path) -> None:
+    """3000 °C went to a boiler that ends at 120 °C: its row had no command range."""
+    rows = "asset,name,kind,writable,low,high\nw,p,float,x,,\nw,q,float,x,0,9\nw,r,text,x,,\n"
+    plant = load(
+        tmp_path,
+        {"connectors/a.toml": 'plugin = "modbus"\nhost = "h"\n', "connectors/a.csv": rows},
+    )
+
+    (warning,) = plant.problems
+
+    assert warning.is_warning
+    assert "plant/connectors/a.csv:2" == warning.place

@@ -194,3 +194,25 @@ def test_no_cells_are_an_exception(cells: list[str]) -> None:
     row = ";".join('"' + cell.replace('"', '""') + '"' for cell in cells)
 
     read_points(f"{names.replace(' ', ';')}\n{row}\n".encode("utf-8", "ignore"), "p.csv")
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ("low,high,command_low,command_high;0,120,40,90", (40.0, 90.0)),
+        ("low,high,command_low,command_high;0,120,,90", (0.0, 90.0)),
+        ("low,high;0,120", (0.0, 120.0)),
+        ("labels;0=STOP|1=RUN", (0.0, 1.0)),
+        ("low;0", (0.0, None)),
+    ],
+)
+def test_a_set_point_without_a_range_of_its_own_keeps_to_what_can_be_measured(
+    cells: str, expected: tuple[float | None, float | None]
+) -> None:
+    names, values = cells.split(";")
+    text = f"asset,name,kind,writable,{names}\nw,p,int,yes,{values}\nw,q,int,no,{values}\n"
+
+    writable, read_only = read_points(text.encode(), "p.csv")[0]
+
+    assert expected == (writable.command_low, writable.command_high)
+    assert (None, None) == (read_only.command_low, read_only.command_high)

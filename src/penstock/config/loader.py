@@ -18,7 +18,7 @@ from penstock.config.plant import (
 )
 from penstock.config.point_list import read_points
 from penstock.config.settings import problems_of
-from penstock.model import ConfigProblem
+from penstock.model import ConfigProblem, ValueKind
 from penstock.model.asset import LEVELS
 
 if TYPE_CHECKING:
@@ -211,7 +211,23 @@ def _cross_check(plant: Plant) -> list[ConfigProblem]:
             )
         paths.setdefault(point.path, point.place)
         ids.setdefault(point.id, point.place)
-    return [*problems, *_tree_check(plant, paths)]
+    return [*problems, *_tree_check(plant, paths), *_unbounded(plant)]
+
+
+def _unbounded(plant: Plant) -> list[ConfigProblem]:
+    """A set point without a range takes whatever fits its register, 3000 °C too."""
+    return [
+        ConfigProblem(
+            point.place,
+            f"{point.path!r} may be commanded to any number; give command_low and command_high",
+            is_warning=True,
+        )
+        for connector in plant.connectors
+        for point in connector.points
+        if point.writable
+        and point.kind is not ValueKind.TEXT
+        and (point.command_low is None or point.command_high is None)
+    ]
 
 
 def _tree_check(plant: Plant, paths: Mapping[str, str]) -> list[ConfigProblem]:

@@ -122,6 +122,20 @@ def _header_problems(header: Sequence[str], place: str) -> list[ConfigProblem]:
     return problems
 
 
+def _command_range(
+    numbers: Mapping[str, float | None], labels: Mapping[int, str]
+) -> tuple[float | None, float | None]:
+    """What may be commanded: as written, else what can be measured, else what has a label."""
+    low, high = (
+        numbers[f"command_{end}"] if numbers[f"command_{end}"] is not None else numbers[end]
+        for end in ("low", "high")
+    )
+    return (
+        min(labels) if low is None and labels else low,
+        max(labels) if high is None and labels else high,
+    )
+
+
 class _Row:
     """One row on its way to a PointEntry; collects problems instead of raising."""
 
@@ -144,6 +158,9 @@ class _Row:
             self._problem(f"kind {self._text('kind')!r} is not float, int or text")
         numbers = {name: self._number(name) for name in _NUMBERS}
         self._check_ranges(numbers)
+        labels = self._labels()
+        writable = self._flag("writable")
+        command_low, command_high = _command_range(numbers, labels) if writable else (None, None)
         return PointEntry(
             place=self.place,
             asset=asset,
@@ -151,8 +168,8 @@ class _Row:
             kind=kind or ValueKind.FLOAT,  # a row with a problem is left out
             id=self._id(),
             decimals=self._decimals(),
-            labels=self._labels(),
-            writable=self._flag("writable"),
+            labels=labels,
+            writable=writable,
             columns=self._columns(),
             label=self._text("label"),
             unit=self._text("unit"),
@@ -161,8 +178,8 @@ class _Row:
             high=numbers["high"],
             normal_low=numbers["normal_low"],
             normal_high=numbers["normal_high"],
-            command_low=numbers["command_low"],
-            command_high=numbers["command_high"],
+            command_low=command_low,
+            command_high=command_high,
         )
 
     def _problem(self, message: str) -> None:
