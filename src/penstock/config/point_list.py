@@ -241,9 +241,8 @@ class _Row:
 
     def _labels(self) -> dict[int, str]:
         labels: dict[int, str] = {}
-        for item in filter(
-            None, self._text("labels").split(";" if "=" in self._text("labels") else "|")
-        ):
+        cell = self._text("labels")
+        for item in filter(None, cell.split(";" if ";" in cell else "|")):
             number, sign, text = item.partition("=")
             if not sign or not _WHOLE.fullmatch(number.strip()):
                 self._problem(f"labels {item!r} is not of the form 0=STOP;1=RUN")
