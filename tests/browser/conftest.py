@@ -11,6 +11,7 @@ import asyncio
 import dataclasses
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from product import Product, running_product
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from rig import Rig, running_rig
+from screen import PASSWORD, ROLES
 
 EXECUTABLE = shutil.which("chromium") or "/usr/bin/chromium"
 AXE = Path(__file__).resolve().parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -89,6 +96,22 @@ def chromium() -> Iterator[Browser]:
         yield browser
         browser.close()
     asyncio._set_running_loop(None)
+
+
+@pytest.fixture(scope="session")
+def works(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """The demonstration plant with one user for each role; no test changes anything in it."""
+    with running_product(tmp_path_factory.mktemp("works")) as product:
+        for role in ROLES:
+            product.add_user(role, PASSWORD, role)
+        yield product
+
+
+@pytest.fixture(scope="session")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """A small plant on a machine of our own; each test leaves the machine alive and honest."""
+    with running_rig(tmp_path_factory.mktemp("rig")) as rig:
+        yield rig
 
 
 @pytest.fixture
