@@ -7,6 +7,7 @@ the calibration, because machines differ and are shared.
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import json
 import os
@@ -14,7 +15,9 @@ import platform
 import statistics
 import sys
 import tempfile
+import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -67,6 +70,47 @@ def median_of(run: Callable[[], Mapping[str, float]], runs: int = RUNS) -> dict[
     return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
 
 
+def run_parts(
+    name: str,
+    parts: Mapping[str, Callable[[argparse.Namespace], Mapping[str, object]]],
+    options: argparse.Namespace,
+    bars: Mapping[str, str],
+) -> int:
+    """Run the parts that `options.only` names, or all; one that fails leaves its reason.
+
+    `bars` are "<= 5" and the like by figure; the exit code is 1 when one is missed or missing.
+    """
+    figures: dict[str, object] = {"failed": {}, "load_1m_at_start": round(os.getloadavg()[0], 2)}
+    failed: dict[str, str] = {}
+    for part in options.only or parts:
+        say(f"--- {name}: {part}")
+        try:
+            figures |= parts[part](options)
+        except (Exception, pytest_failed()) as error:  # noqa: BLE001 - told, the others go on
+            say(traceback.format_exc())
+            failed[part] = f"{type(error).__name__}: {error}"
+    verdicts = {key: _verdict(figures[key], bar) for key, bar in bars.items() if key in figures}
+    emit(name, {**figures, "failed": failed, "bars": bars, "is_reached": verdicts})
+    return 0 if not failed and all(verdicts.values()) else 1
+
+
+def pytest_failed() -> type[BaseException]:
+    """What `tests.product` raises; it is no Exception."""
+    import pytest  # noqa: PLC0415 - only for benches that start the product
+
+    return pytest.fail.Exception
+
+
+def _verdict(figure: object, bar: str) -> bool:
+    sign, _, limit = bar.partition(" ")
+    assert isinstance(figure, int | float)
+    return {
+        "<=": figure <= float(limit),
+        ">=": figure >= float(limit),
+        "<": figure < float(limit),
+    }[sign]
+
+
 def emit(name: str, figures: Mapping[str, object]) -> None:
     """The one JSON object."""
     document = {
@@ -77,7 +121,7 @@ def emit(name: str, figures: Mapping[str, object]) -> None:
         "versions": versions(),
         "kernels": "fallback",
     }
-    print(json.dumps(document))  # noqa: T201 - this is what a bench is for
+    print(json.dumps(document))
 
 
 def say(text: str) -> None:
@@ -105,6 +149,30 @@ def fdatasync_ms(folder: Path | None = None, count: int = 300) -> list[float]:
             times.append((time.perf_counter() - begin) * 1e3)
         os.close(file)
     return times
+
+
+class DiskProbe(threading.Thread):
+    """4 KiB append + fdatasync now and then beside a load: what the disk itself takes."""
+
+    def __init__(self, folder: Path, every_s: float = 0.05) -> None:
+        super().__init__(daemon=True)
+        self._folder = folder
+        self._every_s = every_s
+        self._end = threading.Event()
+        self.times_ms: list[float] = []
+
+    def run(self) -> None:
+        while not self._end.wait(self._every_s):
+            self.times_ms += fdatasync_ms(self._folder, 1)
+
+    def stop(self) -> dict[str, float]:
+        """Median and p99."""
+        self._end.set()
+        self.join()
+        return {
+            "fdatasync_p50_ms": round(percentile(self.times_ms, 0.5), 3),
+            "fdatasync_p99_ms": round(percentile(self.times_ms, 0.99), 3),
+        }
 
 
 def cpu_s(pid: int) -> float:
