@@ -27,7 +27,10 @@ from penstock.testing.disk import FakeDisk
 from penstock.world import Disk, SystemClock, SystemDisk
 
 CONNECTOR = 'plugin = "scripted"\naddress = "a"\n'
-POINTS = "asset,name,kind,device,writable\nplant/p1,speed,float,d1,\nplant/p1,count,int,d1,x\n"
+POINTS = """asset,name,kind,device,writable,command_low,command_high
+plant/p1,speed,float,d1,,,
+plant/p1,count,int,d1,x,0,100
+"""
 
 
 class ReadOnlyDisk(SystemDisk):

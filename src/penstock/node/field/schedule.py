@@ -12,16 +12,15 @@ if TYPE_CHECKING:
 
 
 class Schedule:
-    """When each group is due; phases are spread over the period."""
+    """When each group is due: all at once after connecting, then with phases over the period."""
 
     def __init__(self, groups: Sequence[PollGroup], now_ns: int) -> None:
         self._groups = list(groups)
-        count = max(len(groups), 1)
-        self._due = [
-            (now_ns + group.period_ns * number // count if number else now_ns, number)
+        self._due = [(now_ns, number) for number in range(len(groups))]
+        self._phase_ns = {
+            number: now_ns + group.period_ns * number // len(groups)
             for number, group in enumerate(groups)
-        ]
-        heapq.heapify(self._due)
+        }
         self.missed = 0
 
     def __bool__(self) -> bool:
@@ -36,7 +35,8 @@ class Schedule:
         """The group that is due first; its next turn is a whole number of periods later."""
         due_ns, number = self._due[0]
         period_ns = self._groups[number].period_ns
-        skipped = max(0, (now_ns - due_ns) // period_ns)
-        self.missed += skipped
-        heapq.heapreplace(self._due, (due_ns + (skipped + 1) * period_ns, number))
+        step_ns = self._phase_ns.pop(number, due_ns)  # after its first turn: in step with its phase
+        skipped = (now_ns - step_ns) // period_ns  # -1 while the phase is still to come
+        self.missed += max(0, skipped)
+        heapq.heapreplace(self._due, (step_ns + (skipped + 1) * period_ns, number))
         return self._groups[number]
