@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from tree import ROOT, modules, shown, tracked
+
+from penstock.cli import docs as command_line
+from penstock.cli.verbs import build_parser
+from penstock.config import loader
+from penstock.config.point_list import HOST_COLUMNS
+from penstock.node import docs as generated
+from penstock.node.openapi import document
+from penstock.node.plugins import connector_names
+from penstock.security.permissions import PERMISSIONS
 
 PAGES = [path for path in tracked() if path.suffix == ".md" and "tests" not in path.parts]
 KINDS = ("tutorials", "how-to", "reference", "explanation", "decisions")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s#]+)(?:#[^)]*)?\)")
 BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 SETTING = re.compile(r"\bPENSTOCK_[A-Z0-9_]+\b")
+REFERENCE = ROOT / "docs" / "reference"
+WITH_BLOCKS = [page for page in sorted(REFERENCE.glob("*.md")) if "<!-- from" in page.read_text()]
+API_TYPES = ROOT / "web" / "src" / "lib" / "openapi.d.ts"
+TYPES_PROGRAM = ROOT / "web" / "node_modules" / "openapi-typescript" / "bin" / "cli.js"
+LITERAL = re.compile(r"^```(?:\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CHANGE_KINDS = {"feature", "fix", "breaking", "security"}
 
 
@@ -70,3 +89,96 @@ def test_a_decision_has_a_number_of_its_own() -> None:
 
     assert len(numbers) == len(set(numbers))
     assert [] == [p.name for p in pages if not p.read_text("utf-8").startswith(f"# {p.name[:4]}")]
+
+
+# --- reference against code
+
+
+def told(name: str) -> str:
+    return (REFERENCE / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", WITH_BLOCKS, ids=shown)
+def test_what_follows_from_the_code_is_new(page: Path) -> None:
+    """Settings, rules, error codes, routes, roles, qualities, units; mended by `./dev docs`."""
+    text = page.read_text(encoding="utf-8")
+
+    assert generated.filled(text) == text
+
+
+def test_every_block_is_on_a_page() -> None:
+    used = {
+        name
+        for page in WITH_BLOCKS
+        for name in re.findall("from the code: (\\w+)", told(page.name))
+    }
+
+    assert set(generated.BLOCKS) == used
+
+
+def test_every_verb_is_told() -> None:
+    assert command_line.page() == told("cli.md")
+
+
+def test_every_key_and_column_of_the_plant_folder_is_told() -> None:
+    page = told("plant-files.md")
+    rows = "\n".join(line.split(" | ")[0] for line in page.splitlines() if line.startswith("| `"))
+    keys = {*loader.AssetTable.model_fields, *loader.ConnectorTable.model_fields, *HOST_COLUMNS}
+
+    assert [] == [key for key in sorted(keys) if f"`{key}`" not in rows]
+
+
+def test_every_permission_is_told() -> None:
+    page = told("roles.md")
+
+    assert [] == [name for name in PERMISSIONS if f"\n| `{name}` | " not in page]
+
+
+def test_every_connector_has_a_page() -> None:
+    assert [] == [
+        n for n in connector_names() if not (REFERENCE / "connectors" / f"{n}.md").is_file()
+    ]
+
+
+def test_every_environment_variable_is_in_the_table() -> None:
+    table = told("environment.md")
+    used = {name for path in modules() for name in SETTING.findall(path.read_text("utf-8"))}
+
+    assert [] == [n for n in sorted(used) if not n.endswith("_FD") and f"`{n}`" not in table]
+
+
+def test_every_format_is_listed() -> None:
+    folder = REFERENCE / "formats"
+    listed = set(LINK.findall((folder / "README.md").read_text(encoding="utf-8")))
+
+    assert {page.name for page in folder.glob("*.md")} - {"README.md"} == listed
+
+
+def test_every_command_in_the_documentation_is_one() -> None:
+    """A verb or an argument that was renamed would mislead a reader who copies the line."""
+    parser = build_parser()
+    wrong = []
+    for page in PAGES:
+        for block in LITERAL.findall(page.read_text(encoding="utf-8")):
+            for line in re.findall(r"^(?:\S*/)?penstock (?!-)(.*)$", block, re.MULTILINE):
+                words = re.split(r" [<|#>] ", line)[0]
+                try:
+                    parser.parse_args(shlex.split(words))
+                except SystemExit:
+                    wrong.append(f"{shown(page)}: penstock {line}")
+
+    assert [] == wrong
+
+
+@pytest.mark.slow
+def test_the_api_types_of_the_web_app_are_new(tmp_path: Path) -> None:
+    """Mended by `./dev docs`."""
+    if not TYPES_PROGRAM.is_file():
+        pytest.skip("the web app's packages are not installed: ./dev check installs them")
+    contract, made = tmp_path / "openapi.json", tmp_path / "openapi.d.ts"
+    contract.write_text(json.dumps(document(), ensure_ascii=False), "utf-8")
+    node = Path(sys.prefix) / "bin" / "node"
+    command = [node, TYPES_PROGRAM, contract, "-o", made]
+    subprocess.run(command, check=True, capture_output=True)
+
+    assert made.read_text("utf-8") == API_TYPES.read_text("utf-8")

@@ -8,7 +8,7 @@ from penstock.model.time import SECOND_NS
 
 
 class DeskSettings(BaseModel):
-    """`[commands]` in penstock.toml."""
+    """How long a command may take, how often one is sent, how well it is explained."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

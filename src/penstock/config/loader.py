@@ -30,7 +30,9 @@ SYSTEM = "system"
 FILE_BYTES_MAX = 64 * 1024 * 1024
 
 
-class _AssetTable(BaseModel):
+class AssetTable(BaseModel):
+    """One `[[assets]]` table."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str
@@ -40,7 +42,7 @@ class _AssetTable(BaseModel):
     simulated: bool = False
 
 
-class _ConnectorTable(BaseModel):
+class ConnectorTable(BaseModel):
     """The host's own keys of a connector file; all other keys are the plugin's."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -137,7 +139,7 @@ def _assets(reading: _Reading) -> tuple[AssetEntry, ...]:
     ):
         place = f"{_place(reading, path)}: assets[{number}]"
         try:
-            parsed = _AssetTable.model_validate(table)
+            parsed = AssetTable.model_validate(table)
         except ValidationError as error:
             reading.problems += problems_of(error, place)
             continue
@@ -160,7 +162,7 @@ def _connector(reading: _Reading, path: Path) -> ConnectorEntry | None:
         return None
     place = _place(reading, path)
     try:
-        table = _ConnectorTable.model_validate(document)
+        table = ConnectorTable.model_validate(document)
     except ValidationError as error:
         reading.problems += problems_of(error, place)
         return None

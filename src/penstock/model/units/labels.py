@@ -82,3 +82,8 @@ def unit_label(code: str, language: str = "en") -> str:
     if word is not None:
         return word
     return _SIGNS.get(code, code.strip("{}"))
+
+
+def known_units(language: str = "en") -> dict[str, str]:
+    """Every code that has a sign or a word of its own, and what is shown for it."""
+    return {code: unit_label(code, language) for code in (*_SIGNS, *_WORDS["en"])}
