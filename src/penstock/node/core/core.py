@@ -117,6 +117,7 @@ class Core:
         """Until `stop`; the way out drains what was read."""
         parts = self.parts
         app = build_app(self)
+        self.absence.on_change(self.field.is_connected)  # the field may never come up
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(parts.historian.run(), name="historian"),
