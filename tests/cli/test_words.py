@@ -140,9 +140,18 @@ def test_an_unknown_quality_keeps_its_number() -> None:
 def test_changes_read_like_a_plan() -> None:
     answer: dict[str, object] = {
         "added": ["a"], "changed": ["b", "d"], "renamed": [["c", "d"]], "removed": ["e"],
-        "points": 9,
+        "points": 9, "rules_added": ["d: Hot"], "rules_changed": [], "rules_removed": [], "rules": 2,
     }  # fmt: skip
 
-    assert ["+ a", "~ b", "~ c -> d", "- e"] == changes(answer)
+    assert ["+ a", "~ b", "~ c -> d", "- e", "+ rule d: Hot"] == changes(answer)
     assert "Nothing was changed" in summary(answer, is_plan=True)
-    assert "9 points" in summary(answer, is_plan=False)
+    assert "Now 9 points and 2 rules run" in summary(answer, is_plan=False)
+
+
+def test_a_new_rule_alone_is_something_to_change() -> None:
+    nothing = {kind: [] for kind in ("added", "changed", "renamed", "removed")}
+    rules = {"rules_added": ["d: Hot"], "rules_changed": [], "rules_removed": [], "rules": 1}
+    same = {**rules, "rules_added": []}
+
+    assert "rules: 1 added" in summary({**nothing, **rules, "points": 9}, is_plan=False)
+    assert "Nothing to change" in summary({**nothing, **same, "points": 9}, is_plan=False)

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def changes(answer: Document) -> list[str]:
-    """One line a point that changes: + added, ~ changed or renamed, - removed."""
+    """One line a point or rule that changes: + added, ~ changed or renamed, - removed."""
     renamed = [[text(path) for path in items(pair)] for pair in items(answer["renamed"])]
     new_paths = {new for _old, new in renamed}
     changed = [text(path) for path in items(answer["changed"])]
@@ -44,18 +44,31 @@ def changes(answer: Document) -> list[str]:
         *_marked("~", [path for path in changed if path not in new_paths]),
         *_marked("~", [f"{old} -> {new}" for old, new in renamed]),
         *_marked("-", [text(path) for path in items(answer["removed"])]),
+        *_marked("+ rule", [text(rule) for rule in items(answer["rules_added"])]),
+        *_marked("~ rule", [text(rule) for rule in items(answer["rules_changed"])]),
+        *_marked("- rule", [text(rule) for rule in items(answer["rules_removed"])]),
     ]
 
 
 def summary(answer: Document, *, is_plan: bool) -> str:
     """The last line: counts, and whether anything was done."""
-    counts = {key: len(items(answer[key])) for key in ("added", "changed", "renamed", "removed")}
-    if not any(counts.values()):
-        return f"Nothing to change: {whole(answer['points'])} points run as the files say."
-    words = ", ".join(f"{count} {key}" for key, count in counts.items() if count)
+    points = f"{whole(answer['points'])} points"
+    rules = f"{whole(answer['rules'])} rules"
+    parts = [_counted(answer, "", "points"), _counted(answer, "rules_", "rules")]
+    words = "; ".join(filter(None, parts))
+    if not words:
+        return f"Nothing to change: {points} and {rules} run as the files say."
     if is_plan:
         return f"Would apply: {words}. Nothing was changed; `penstock apply` does it."
-    return f"Applied: {words}; {whole(answer['points'])} points in all."
+    return f"Applied: {words}. Now {points} and {rules} run."
+
+
+def _counted(answer: Document, prefix: str, noun: str) -> str:
+    """Such as `points: 3 added, 1 removed`, or nothing."""
+    kinds = ("added", "changed", "renamed", "removed")
+    counts = {kind: len(items(answer.get(prefix + kind) or [])) for kind in kinds}
+    words = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    return f"{noun}: {words}" if words else ""
 
 
 def _marked(mark: str, paths: list[str]) -> list[str]:

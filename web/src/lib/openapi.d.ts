@@ -718,6 +718,14 @@ export interface components {
             removed: string[];
             /** Points */
             points: number;
+            /** Rules Added */
+            rules_added: string[];
+            /** Rules Changed */
+            rules_changed: string[];
+            /** Rules Removed */
+            rules_removed: string[];
+            /** Rules */
+            rules: number;
             /** Files */
             files: string[];
             /** Warnings */

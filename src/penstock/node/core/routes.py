@@ -1,8 +1,9 @@
 """HTTP of the node: all routers joined, the System page, and apply."""
 
 # No `from __future__ import annotations`: FastAPI reads the annotations at run time.
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, TypeVar
+from uuid import UUID
 
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +16,7 @@ from penstock.node.core.apply import Applier, Prepared
 from penstock.node.core.limits import limits_of
 from penstock.node.core.status import NodeStatus
 from penstock.registry.routes import routes as registry_routes
+from penstock.rules.rule import Rule
 from penstock.security import Entry, Principal, Security
 from penstock.security.routes import requires
 from penstock.server.app import Services, create_app
@@ -48,6 +50,10 @@ class ApplyView(_View):
     renamed: list[tuple[str, str]]
     removed: list[str]
     points: int
+    rules_added: list[str]
+    rules_changed: list[str]
+    rules_removed: list[str]
+    rules: int
     files: list[str]
     warnings: list[ProblemView]
 
@@ -63,7 +69,7 @@ def build_app(core: "Core") -> FastAPI:
         ),
         alarm_router(core.alarm_answers, core.alarm_desk, parts.clock),
         command_router(core.commands.desk, core.commands.recent, names),
-        node_routes(core.status, core.applier, parts.security),
+        node_routes(core.status, core.applier, parts.security, lambda: core.rule_worker.rules),
         live_routes(core.hub, parts.security),
     )
     return create_app(
@@ -78,8 +84,13 @@ def build_app(core: "Core") -> FastAPI:
     )
 
 
-def node_routes(status: NodeStatus, applier: Applier, security: Security) -> APIRouter:
-    """Routes below /api/v1."""
+def node_routes(
+    status: NodeStatus,
+    applier: Applier,
+    security: Security,
+    rules: Callable[[], Sequence[Rule]],
+) -> APIRouter:
+    """Routes below /api/v1; `rules` are those that run."""
     router = APIRouter(tags=["node"])
 
     @router.get("/system", dependencies=[requires("view", is_anywhere=True)])
@@ -91,14 +102,15 @@ def node_routes(status: NodeStatus, applier: Applier, security: Security) -> API
     async def plan_apply() -> ApplyView:
         """What an apply would change; nothing is changed."""
         prepared = await _checked(applier.plan())
-        return _view(prepared, ())
+        return _view(prepared, (), rules())
 
     @router.post("/apply")
     async def post_apply(who: Engineer) -> ApplyView:
         """Make the running node as the plant folder says."""
+        before = rules()
         prepared, files = await _checked(applier.apply())
         status.configuration_problems = ()
-        view = _view(prepared, files)
+        view = _view(prepared, files, before)
         new = {"added": len(view.added), "changed": len(view.changed), "removed": len(view.removed)}
         await security.audit.record(Entry(who.id, "configuration.apply", "plant", None, dict(new)))
         return view
@@ -115,14 +127,26 @@ async def _checked(work: Awaitable[T]) -> T:
         raise Refused("configuration_invalid", errors=problems) from error
 
 
-def _view(prepared: Prepared, files: Sequence[str]) -> ApplyView:
+def _view(prepared: Prepared, files: Sequence[str], before: Sequence[Rule]) -> ApplyView:
     plan = prepared.registry
+    paths = {point.id: point.path for point in plan.points}
+    old = {rule.id: rule for rule in before}
+    new = {rule.id: rule for rule in prepared.rules.rules}
+
+    def named(ids: Iterable[UUID], among: dict[UUID, Rule]) -> list[str]:
+        found = [among[id_] for id_ in ids]
+        return sorted(f"{paths.get(rule.point, '(no point)')}: {rule.name}" for rule in found)
+
     return ApplyView(
         added=[point.path for point in plan.added],
         changed=[point.path for point in plan.changed],
         renamed=list(plan.renamed),
         removed=[point.path for point in plan.removed],
         points=len(plan.points),
+        rules_added=named(new.keys() - old.keys(), new),
+        rules_changed=named((id_ for id_ in new.keys() & old.keys() if new[id_] != old[id_]), new),
+        rules_removed=named(old.keys() - new.keys(), old),
+        rules=len(new),
         files=list(files),
         warnings=[
             ProblemView(place=item.place, message=item.message) for item in prepared.warnings
