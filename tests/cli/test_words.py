@@ -140,7 +140,8 @@ def test_an_unknown_quality_keeps_its_number() -> None:
 def test_changes_read_like_a_plan() -> None:
     answer: dict[str, object] = {
         "added": ["a"], "changed": ["b", "d"], "renamed": [["c", "d"]], "removed": ["e"],
-        "points": 9, "rules_added": ["d: Hot"], "rules_changed": [], "rules_removed": [], "rules": 2,
+        "points": 9, "rules_added": ["d: Hot"], "rules_changed": [], "rules_removed": [],
+        "rules": 2,
     }  # fmt: skip
 
     assert ["+ a", "~ b", "~ c -> d", "- e", "+ rule d: Hot"] == changes(answer)
