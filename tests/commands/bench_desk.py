@@ -132,7 +132,7 @@ class Bench:
             if record.kind == RecordKind.COMMAND
         ]
 
-    def _send(self, data: bytes, _point: Point) -> None:
+    def _send(self, data: bytes) -> None:
         if not self.is_connected:
             raise NotConnected("The connector's process is away.")
         step = self.log.killer.before()

@@ -19,7 +19,7 @@ from penstock.plugin import WriteRequest
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()
 ENVELOPE = Envelope(
-    id=str(UUID(int=5)), point=str(UUID(int=1)), kind=ValueKind.FLOAT, value=42.5,
+    id=str(UUID(int=5)), point=str(UUID(int=1)), kind=ValueKind.FLOAT, value=42.5, tolerance=0.25,
     author="user:olga", reason="more water", node="node", sequence=9, expires_ns=100,
 )  # fmt: skip
 POINT = Point(

@@ -32,7 +32,7 @@ OTHER = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 DATA = Path("/data")
 S = 1_000_000_000
 ENVELOPE = Envelope(
-    id=str(UUID(int=55)), point=str(UUID(int=1)), kind=ValueKind.FLOAT, value=42.5,
+    id=str(UUID(int=55)), point=str(UUID(int=1)), kind=ValueKind.FLOAT, value=42.5, tolerance=0.25,
     author="user:olga", reason="more water", node="node", sequence=9, expires_ns=START_NS + 10 * S,
 )  # fmt: skip
 

@@ -97,9 +97,7 @@ def _whole(value: float | str) -> int | None:
 
 def _range(point: Point, value: Value | None) -> Check:
     low, high = point.command_low, point.command_high
-    is_inside = not isinstance(value, (int, float)) or not (
-        (low is not None and value < low) or (high is not None and value > high)
-    )
+    is_inside = value is None or point.allows(value)
     shown = value if isinstance(value, (int, float)) else None
     params = {"low": low, "high": high, "unit": unit_label(point.unit), "value": shown}
     return Check("range", is_inside, params)

@@ -270,20 +270,15 @@ class CommandDesk:
         point = self._ports.registry().by_id(UUID(command.point))
         if point is None or not point.writable:
             return "not_writable"
-        low, high, value = point.command_low, point.command_high, command.value
-        if isinstance(value, str):
-            return ""
-        is_outside = (low is not None and value < low) or (high is not None and value > high)
-        return "out_of_range" if is_outside else ""
+        return "" if point.allows(command.value) else "out_of_range"
 
     async def _put_on_wire(self, command: Command, sequence: int) -> Command:
-        point = self._ports.registry().by_id(UUID(command.point))
-        assert point is not None, "checked before it was armed"
         envelope = Envelope(
             id=command.id,
             point=command.point,
             kind=command.kind,
             value=command.value,
+            tolerance=command.tolerance,
             author=command.author,
             reason=command.reason,
             node=self._ports.node,
@@ -291,7 +286,7 @@ class CommandDesk:
             expires_ns=self._clock.now_ns() + self._settings.lease_ns,
         )
         try:
-            self._ports.send(seal(envelope, self._ports.signer), point)
+            self._ports.send(seal(envelope, self._ports.signer))
         except NotConnected as error:
             return await self._step(command, CommandEvent(EventKind.NOT_SENT, text=str(error)))
         return command

@@ -45,6 +45,7 @@ class Envelope:
     point: str
     kind: ValueKind
     value: Value
+    tolerance: float
     author: str
     reason: str
     node: str
@@ -103,6 +104,8 @@ def _parsed(body: bytes) -> Envelope | None:
         value = _value(kind, document.pop("value"))
         envelope = Envelope(kind=kind, value=value, **document)
         UUID(envelope.id), UUID(envelope.point)
+        if not float(envelope.tolerance) >= 0.0:
+            return None
         if any(type(number) is not int for number in (envelope.expires_ns, envelope.sequence)):
             return None
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):

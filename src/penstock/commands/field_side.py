@@ -1,4 +1,4 @@
-"""What the field process checks before it writes: pure, the host keeps the state.
+"""What the field process checks before it writes: the host keeps the state.
 
 The host stores `UsedIds` durably before it acts on an envelope, so that a crash
 between the two loses a command and never repeats one.
@@ -51,6 +51,7 @@ class Decision:
 
     command: str
     request: WriteRequest | None = None
+    tolerance: float = 0.0
     answer: EventKind | None = None
     detail: str = ""
 
@@ -73,11 +74,11 @@ def decide(
         return _no(envelope.id, problem)
     if not used.add(envelope, now_ns):
         return _no(envelope.id, "too many commands")
-    return Decision(envelope.id, WriteRequest(point.handle, envelope.value))
+    return Decision(envelope.id, WriteRequest(point.handle, envelope.value), envelope.tolerance)
 
 
 def _no(command: str, detail: str) -> Decision:
-    return Decision(command, None, EventKind.NOT_SENT, detail)
+    return Decision(command, answer=EventKind.NOT_SENT, detail=detail)
 
 
 def _wrong(envelope: Envelope, point: Point) -> str:
@@ -85,9 +86,4 @@ def _wrong(envelope: Envelope, point: Point) -> str:
         return "not writable"
     if envelope.kind is not point.kind:
         return "wrong kind"
-    low, high, value = point.command_low, point.command_high, envelope.value
-    if isinstance(value, str):
-        return ""
-    if (low is not None and value < low) or (high is not None and value > high):
-        return "out of range"
-    return ""
+    return "" if point.allows(envelope.value) else "out of range"

@@ -21,7 +21,7 @@ def no_resolution(_point: Point) -> tuple[float, bool]:
 
 @dataclass(frozen=True, slots=True)
 class DeskPorts:
-    """`send(envelope, point)` hands over to the field process, or raises NotConnected.
+    """`send(envelope)` hands over to the field process, or raises NotConnected.
 
     NotConnected means that nothing at all went out. `last_value` is what the point
     holds as far as we know; `resolution` is (engineering value of one count of the
@@ -30,7 +30,7 @@ class DeskPorts:
 
     registry: Callable[[], Snapshot]
     last_value: Callable[[Point], LastValue | None]
-    send: Callable[[bytes, Point], None]
+    send: Callable[[bytes], None]
     audit: Callable[[Entry], Awaitable[object]]
     signer: Signer
     node: str

@@ -49,3 +49,10 @@ class Point:
     device: str | None = None
     period_ns: int | None = None
     simulated: bool = False
+
+    def allows(self, value: float | str) -> bool:
+        """Whether a command may ask for `value`: inside the command range, bounds included."""
+        if isinstance(value, str):
+            return True
+        low, high = self.command_low, self.command_high
+        return not ((low is not None and value < low) or (high is not None and value > high))

@@ -16,6 +16,7 @@ from penstock.commands.projector import CommandProjector
 from penstock.commands.recent import RecentCommands
 from penstock.commands.views import command_view
 from penstock.model import NotConnected, Refused
+from penstock.state import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from penstock.node.core.field_link import FieldLink
     from penstock.node.core.parts import Parts
     from penstock.server.live import LiveHub
+    from penstock.world import Clock
 
 log = structlog.get_logger()
 
@@ -38,17 +40,18 @@ class Commands:
     projector: CommandProjector
     recent: RecentCommands
     desk: CommandDesk
+    clock: Clock
     resolutions: Mapping[str, tuple[float, bool]] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self) -> None:
         """Begin when the projection is there, then watch the deadlines."""
-        await self.desk.start()
-        await self.desk.run()
+        await patiently(self.desk.start, self.clock, "commands")
+        await patiently(self.desk.run, self.clock, "commands")
 
     def on_state(self, document: dict[str, Json]) -> None:
         """What the field process says of a command."""
-        self._spawn(self._on_state(document))
+        self._spawn(patiently(lambda: self._on_state(document), self.clock, "command_state"))
 
     def on_field_lost(self, connectors: set[str]) -> None:
         """The field process is gone: what was on the wire is uncertain."""
@@ -82,7 +85,7 @@ def build_commands(parts: Parts, link: FieldLink, hub: LiveHub) -> Commands:
     recent = RecentCommands(parts.state)
     last = parts.historian.historian.last
 
-    def send(envelope: bytes, _point: Point) -> None:
+    def send(envelope: bytes) -> None:
         try:
             link.send_command(envelope)
         except Refused as refusal:
@@ -98,7 +101,7 @@ def build_commands(parts: Parts, link: FieldLink, hub: LiveHub) -> Commands:
         resolution=lambda point: commands.resolutions.get(point.path, (0.0, False)),
     )
     desk = CommandDesk(parts.log, parts.clock, projector, recent, parts.settings.commands, ports)
-    commands = Commands(projector, recent, desk)
+    commands = Commands(projector, recent, desk, parts.clock)
     desk.on_change(lambda command: _publish(hub, parts, command))
     return commands
 

@@ -8,7 +8,6 @@ write successful; the desk decides from the read-backs that this sends.
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -16,6 +15,7 @@ import orjson
 import structlog
 
 from penstock.commands.command import EventKind
+from penstock.commands.engine import is_equal
 from penstock.commands.envelope import command_id
 from penstock.commands.field_side import Decision, UsedIds, decide
 from penstock.plugin import ReadBack, WriteOutcome, WriteRequest, WriteResult
@@ -38,13 +38,6 @@ COMMANDS_MAX = 32
 WRITE_TIMEOUT_S = 8.0
 # When to look after the write; a drive may need seconds to take a set point over.
 READ_BACK_AT_S = (0.0, 0.2, 0.5, 1.0, 2.0, 3.5, 5.0, 7.0)
-EQUAL_SHARE = 1e-6
-_ANSWERS = {
-    WriteOutcome.ACCEPTED: "accepted",
-    WriteOutcome.REFUSED: "refused",
-    WriteOutcome.NOT_SENT: "not_sent",
-    WriteOutcome.UNKNOWN: "unknown",
-}
 
 
 class CommandHand:
@@ -91,7 +84,7 @@ class CommandHand:
         if runner is None:
             answer(_state(decision.command, "not_sent", detail="the connector does not run"))
             return
-        await self._write(decision.command, decision.request, runner, answer)
+        await self._write(decision, decision.request, runner, answer)
 
     async def _remembered(self, decision: Decision) -> Decision:
         """The decision once its id is on disk; a no when the disk refuses."""
@@ -99,23 +92,25 @@ class CommandHand:
             await asyncio.to_thread(self._save)
         except OSError as error:
             log.warning("command_not_remembered", detail=str(error))
-            return Decision(decision.command, None, EventKind.NOT_SENT, f"its id: {error.strerror}")
+            detail = f"its id: {error.strerror}"
+            return Decision(decision.command, answer=EventKind.NOT_SENT, detail=detail)
         return decision
 
     async def _write(
-        self, command: str, request: WriteRequest, runner: LineRunner, answer: Answer
+        self, decision: Decision, request: WriteRequest, runner: LineRunner, answer: Answer
     ) -> None:
+        command = decision.command
         result = await self._run(runner, runner.write_job(request))
         if not isinstance(result, WriteResult):
             detail = "the line is busy; nothing was written" if result is None else ""
             answer(_state(command, "not_sent", detail=detail))
             return
-        answer(_state(command, _ANSWERS[result.outcome], detail=result.detail))
+        answer(_state(command, result.outcome.value, detail=result.detail))
         if result.outcome in (WriteOutcome.ACCEPTED, WriteOutcome.UNKNOWN):
-            await self._read_back(command, request, runner, answer)
+            await self._read_back(decision, request, runner, answer)
 
     async def _read_back(
-        self, command: str, request: WriteRequest, runner: LineRunner, answer: Answer
+        self, decision: Decision, request: WriteRequest, runner: LineRunner, answer: Answer
     ) -> None:
         begin_ns = self._clock.monotonic_ns()
         for at_s in READ_BACK_AT_S:
@@ -125,14 +120,14 @@ class CommandHand:
                 continue
             answer(
                 _state(
-                    command,
+                    decision.command,
                     "read_back",
                     value=result.value,
                     quality=int(result.quality),
                     detail=result.detail,
                 )
             )
-            if _is_same(result.value, request.value):
+            if is_equal(result.value, request.value, decision.tolerance):
                 return
 
     async def _run(self, runner: LineRunner, job: Job) -> WriteResult | ReadBack | None:
@@ -151,6 +146,9 @@ class CommandHand:
         try:
             return UsedIds(orjson.loads(self._disk.read(self._path)))
         except FileNotFoundError:
+            return UsedIds()
+        except orjson.JSONDecodeError as error:  # an envelope lives for seconds; a start takes more
+            log.warning("used_commands_damaged", path=str(self._path), detail=str(error))
             return UsedIds()
 
     def _save(self) -> None:
@@ -176,10 +174,3 @@ def _state(
         "quality": quality,
         "detail": detail,
     }
-
-
-def _is_same(held: float | int | str | None, wanted: float | int | str) -> bool:
-    """Good enough to stop looking; whether it confirms is the desk's decision."""
-    if isinstance(held, float) and isinstance(wanted, float):
-        return math.isclose(held, wanted, rel_tol=EQUAL_SHARE)
-    return held == wanted
