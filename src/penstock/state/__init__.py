@@ -5,6 +5,7 @@ the log do. Each capability brings its own tables, this package brings the door.
 """
 
 from penstock.state.database import DEFAULT_TENANT, State
+from penstock.state.patience import patiently
 from penstock.state.revision import head_revision, needs_migration
 
-__all__ = ["DEFAULT_TENANT", "State", "head_revision", "needs_migration"]
+__all__ = ["DEFAULT_TENANT", "State", "head_revision", "needs_migration", "patiently"]
