@@ -56,7 +56,7 @@ def wait_until(is_true: Callable[[], Any], what: str, limit_s: float = WAIT_S_MA
     """The first true answer; connection errors of a restarting core count as no."""
     until = time.monotonic() + limit_s
     while True:
-        with contextlib.suppress(OSError, http.client.HTTPException, Unanswered):
+        with contextlib.suppress(OSError, http.client.HTTPException, Unanswered, AssertionError):
             if answer := is_true():
                 return answer
         assert time.monotonic() < until, f"waited {limit_s:.0f} s in vain until {what}"

@@ -16,6 +16,7 @@ from penstock.alarms.engine import apply
 from penstock.alarms.store import AlarmStore, ReaderPosition
 from penstock.model import Event
 from penstock.model.time import SECOND_NS
+from penstock.state import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,7 +157,11 @@ class AlarmProjector:
             self._position = last
             return
         position = ReaderPosition(self._log.incarnation, last)
-        changed = await self._state.write(lambda c: self._commit(c, events, position))
+        changed = await patiently(
+            lambda: self._state.write(lambda c: self._commit(c, events, position)),
+            self._clock,
+            READER,
+        )
         self._position = self._stored_position = last
         self._stored_at_ns = now_ns
         self._counts["commits"] += 1

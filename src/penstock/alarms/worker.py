@@ -276,7 +276,10 @@ class RuleWorker:
                 await self._clock.wait_until(self._clock.monotonic_ns() + RETRY_NS)
 
     async def _store_snapshot(self) -> None:
-        """At most each second, and never more than a twentieth of the time."""
+        """At most each second, and never more than a twentieth of the time.
+
+        A full disk holds up the snapshot, not the rules: the next start judges more again.
+        """
         mark = (self._position, self._counts["transitions"], self._counts["forced"])
         if mark == self._stored_mark:
             return
@@ -284,7 +287,12 @@ class RuleWorker:
         snapshot = orjson.dumps(export_state(self._table, self._rules)).decode()
         position = ReaderPosition(self._log.incarnation, self._position, snapshot)
         store = self._projector.store
-        await self._database.write(lambda c: store.set_position(c, READER, position))
+        try:
+            await self._database.write(lambda c: store.set_position(c, READER, position))
+        except Refused as refusal:
+            log.warning("rule_snapshot_refused", code=refusal.code)
+            self._snapshot_due_ns = self._clock.monotonic_ns() + 10 * RETRY_NS
+            return
         assert self._handle is not None
         self._handle.advance(self._position)
         self._stored_mark = mark

@@ -13,6 +13,7 @@ from penstock.commands.command import from_document
 from penstock.commands.store import CommandStore
 from penstock.log import RecordKind
 from penstock.model.time import SECOND_NS
+from penstock.state import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,7 +128,11 @@ class CommandProjector:
         ]
         now_ns = self._clock.monotonic_ns()
         if payloads or now_ns - self._stored_at_ns >= POSITION_PERIOD_NS:
-            await self._state.write(lambda connection: self._commit(connection, payloads, last))
+            await patiently(
+                lambda: self._state.write(lambda c: self._commit(c, payloads, last)),
+                self._clock,
+                READER,
+            )
             self._stored_at_ns = now_ns
             assert self._handle is not None
             self._handle.advance(last)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from penstock.config.settings import load_settings
-from penstock.model import ConfigError
+from penstock.model import ConfigError, Refused
 from penstock.node.control import Control, Message
 from penstock.node.core.core import Core
 from penstock.node.core.parts import open_parts
@@ -47,7 +47,10 @@ class CoreProcess:
         facts = ready_facts(self._core.parts, ports)
         path = self._core.parts.home.ports_file
         public = {key: value for key, value in facts.items() if key in ("http", "https", "unix")}
-        self._core.parts.disk.write_whole(path, [json.dumps(public).encode() + b"\n"])
+        try:
+            self._core.parts.disk.write_whole(path, [json.dumps(public).encode() + b"\n"])
+        except OSError as error:  # a full disk must not keep anybody from reading
+            log.warning("ports_file_not_written", path=str(path), error=str(error))
         if self.control is not None:
             self.control.send({"op": "ready", "pid": os.getpid(), **facts})
 
@@ -73,15 +76,23 @@ class CoreProcess:
 
 def ready_facts(parts: Parts, ports: Ports) -> dict[str, str | None]:
     """Addresses, and a set-up link while nobody has set the node up."""
-    link = None
-    if not parts.security.is_set_up() and ports.http is not None:
-        link = setup_link(ports.http.port, parts.security.issue_setup_token())
     return {
         "http": None if ports.http is None else str(ports.http),
         "https": None if ports.https is None else str(ports.https),
         "unix": None if ports.unix is None else str(ports.unix),
-        "setup_link": link,
+        "setup_link": _setup_link(parts, ports),
     }
+
+
+def _setup_link(parts: Parts, ports: Ports) -> str | None:
+    """None once somebody has set the node up; a full disk takes no token, but can be read."""
+    if parts.security.is_set_up() or ports.http is None:
+        return None
+    try:
+        return setup_link(ports.http.port, parts.security.issue_setup_token())
+    except Refused as refusal:
+        log.warning("setup_link_not_made", code=refusal.code)
+        return None
 
 
 async def serve(home: Home) -> None:
