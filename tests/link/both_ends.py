@@ -81,7 +81,7 @@ class Receiver:
         try:
             async for header, payload in self.session.frames():
                 if header.type == LinkType.BATCH:
-                    await self.downlink.on_batch(payload)
+                    self.downlink.on_batch(payload)
                 elif header.type == LinkType.DICTIONARY:
                     self.downlink.on_dictionary(payload)
         except NotConnected as error:

@@ -2,11 +2,14 @@
 
 A batch that came before is acknowledged again and not stored again. Credit
 follows durability: the sender may be WINDOW ahead of what the log has synced.
+While the log is full, batches wait here in their order, because a rule that sees
+a sender's newer samples first takes the older ones for late and judges none of them.
 """
 
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -54,6 +57,9 @@ class Downlink:
         self._handle_of = handle_of
         self._translation: npt.NDArray[np.uint32] = np.zeros(0, np.uint32)
         self._durable_bytes = 0
+        self._held: list[tuple[int, int, Batch]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_probing = False
         self.counters = {"batches": 0, "rows": 0, "unknown_rows": 0, "refused": 0}
 
     def open(self) -> int:
@@ -73,30 +79,42 @@ class Downlink:
             translation[entry.handle] = UNKNOWN if handle is None else handle
         self._translation = translation
 
-    async def on_batch(self, payload: bytes) -> None:
-        """Append a batch; its acknowledgement follows when it is durable."""
+    def on_batch(self, payload: bytes) -> None:
+        """Append a batch; its acknowledgement follows when it is durable.
+
+        A log that refuses is asked again; meanwhile nothing is acknowledged, the
+        sender's credit runs out, and other frames of the link go on.
+        """
         batch = self._translated(decode_batch_payload(payload))
         self.counters["batches"] += 1
         self.counters["rows"] += batch.rows
-        future = await self._append(batch)
-        future.add_done_callback(lambda done: self._on_durable(done, batch, len(payload)))
+        if self._held or self._is_probing:
+            self._hold(batch, len(payload))
+        else:
+            self._append(batch, len(payload))
 
-    async def _append(self, batch: Batch) -> asyncio.Future[int]:
-        """Ask until the log takes it: a full log refuses, and the sender's window fills."""
-        while True:
-            try:
-                return self._log.append_batch_nowait(batch)
-            except Refused:
-                self.counters["refused"] += 1
-                await asyncio.sleep(RETRY_S)
+    def close(self) -> None:
+        """The session is gone; what the log has refused comes again over the next one."""
+        self._held.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _on_durable(self, done: asyncio.Future[int], batch: Batch, size: int) -> None:
+    def _append(self, batch: Batch, size: int) -> None:
+        try:
+            future = self._log.append_batch_nowait(batch)
+        except Refused:
+            self.counters["refused"] += 1
+            self._hold(batch, size)
+            return
+        future.add_done_callback(lambda done: self._on_done(done, batch, size))
+
+    def _on_done(self, done: asyncio.Future[int], batch: Batch, size: int) -> None:
         if done.cancelled():
             return
         if done.exception() is not None:
             self.counters["refused"] += 1
-            loop = asyncio.get_running_loop()
-            loop.call_later(RETRY_S, self._try_again, batch, size)
+            self._hold(batch, size)
             return
         acknowledge = RangeAcknowledge(batch.origin, batch.sequence, batch.sequence)
         self._session.send(LinkType.ACKNOWLEDGE, [encode_acknowledge(acknowledge)])
@@ -104,13 +122,38 @@ class Downlink:
         credit = self._durable_bytes + CREDIT_WINDOW_BYTES
         self._session.send(LinkType.CREDIT, [encode_credit(credit)])
 
-    def _try_again(self, batch: Batch, size: int) -> None:
+    # --- while the log is full
+
+    def _hold(self, batch: Batch, size: int) -> None:
+        """Keep a batch for later, in the sender's order; credit bounds how many there are."""
+        insort(self._held, (batch.sequence, size, batch), key=lambda item: item[0])
+        if self._timer is None and not self._is_probing:
+            self._timer = asyncio.get_running_loop().call_later(RETRY_S, self._probe)
+
+    def _probe(self) -> None:
+        """Offer the oldest alone: if it is refused, all the others would be too."""
+        self._timer = None
+        if not self._held:
+            return
+        _, size, batch = self._held.pop(0)
         try:
             future = self._log.append_batch_nowait(batch)
         except Refused:
-            asyncio.get_running_loop().call_later(RETRY_S, self._try_again, batch, size)
+            self.counters["refused"] += 1
+            self._hold(batch, size)
             return
-        future.add_done_callback(lambda done: self._on_durable(done, batch, size))
+        self._is_probing = True
+        future.add_done_callback(lambda done: self._on_probed(done, batch, size))
+
+    def _on_probed(self, done: asyncio.Future[int], batch: Batch, size: int) -> None:
+        """The rest follows in order, before anything that arrives from now on."""
+        self._is_probing = False
+        self._on_done(done, batch, size)
+        if done.cancelled() or done.exception() is not None:
+            return
+        held, self._held = self._held, []
+        for _, later_size, later in held:
+            self._append(later, later_size)
 
     def _translated(self, batch: Batch) -> Batch:
         frames = tuple(

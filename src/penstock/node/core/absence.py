@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import structlog
 
-from penstock.model import Batch, Flag, Frame, Quality, Refused, TextColumn, TimeOrigin, ValueKind
+from penstock.model import Batch, Flag, Frame, Quality, TextColumn, TimeOrigin, ValueKind
+from penstock.state import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,10 +67,8 @@ class AbsenceWatch:
             return
         log.warning("field_absent", points=len(points))
         frames = absent_frames(points, self._clock.now_ns())
-        try:
-            await self._log.append_batch(Batch(self._origin, next(self._sequences), frames))
-        except Refused as refusal:
-            log.warning("absence_not_written", code=refusal.code)
+        batch = Batch(self._origin, next(self._sequences), frames)
+        await patiently(lambda: self._log.append_batch(batch), self._clock, "absence")
 
 
 def absent_frames(points: list[Point], time_ns: int) -> tuple[Frame, ...]:

@@ -157,8 +157,8 @@ class Core:
         parts.state.close()
 
     async def _drain(self) -> None:
-        self.absence.close()
         await self.field.close()
+        self.absence.close()  # last, because the end of the link starts it
         await self.commands.desk.close()
         self.rule_worker.stop()
 

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 PLAN_TIMEOUT_S = 30.0
+# The field process sends a heartbeat each second.
+TICK_S = 1.0
+QUIET_TICKS_MAX = 5
 
 
 class FieldLink:
@@ -63,6 +66,7 @@ class FieldLink:
         self._is_up = asyncio.Event()
         self.heartbeat: Document = {}
         self.counters: dict[str, int] = {}
+        self._frames = 0
 
     @property
     def is_connected(self) -> bool:
@@ -115,25 +119,45 @@ class FieldLink:
     async def _serve(self, session: Session) -> None:
         downlink = Downlink(session, self._log_door, self._handle_of)
         self.counters = downlink.counters
+        watch = asyncio.get_running_loop().create_task(self._watch(session))
         try:
             async for header, payload in session.frames():
-                await self._on_frame(session, downlink, header, payload)
+                self._frames += 1
+                self._on_frame(session, downlink, header, payload)
         except (NotConnected, Damaged) as error:
             log.warning("link_lost", detail=str(error))
         finally:
+            watch.cancel()
+            was_up = self._is_up.is_set()
             self._session = None
             self._is_up.clear()
             self.heartbeat = {}
-            self._on_change(False)
+            if was_up:
+                self._on_change(False)
+            downlink.close()
             if self._serving is asyncio.current_task():
                 self.on_lost()
             await session.close()
 
-    async def _on_frame(
+    async def _watch(self, session: Session) -> None:
+        """A field process that lives and says nothing is as good as gone: end the session.
+
+        Ticks are counted and not time, so that after a pause of this process all that
+        has arrived meanwhile is read before anybody is called silent.
+        """
+        quiet, heard = 0, self._frames
+        while quiet < QUIET_TICKS_MAX:
+            await asyncio.sleep(TICK_S)
+            is_quiet = self._session is session and self._frames == heard
+            quiet, heard = quiet + 1 if is_quiet else 0, self._frames
+        log.warning("field_silent", seconds=QUIET_TICKS_MAX * TICK_S)
+        session.abort()
+
+    def _on_frame(
         self, session: Session, downlink: Downlink, header: LinkHeader, payload: bytes
     ) -> None:
         if header.type == LinkType.BATCH:
-            await downlink.on_batch(payload)
+            downlink.on_batch(payload)
         elif header.type == LinkType.DICTIONARY:
             downlink.on_dictionary(payload)
         elif header.type == LinkType.HELLO:

@@ -17,6 +17,8 @@ from penstock.node.field.configuration import ConnectorPlan, plan_connector
 from penstock.node.field.line import LineRunner
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from penstock.link.uplink import Uplink
     from penstock.model import Point
     from penstock.model.event import Json
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 RESTART_S = 5.0
+STOP_TIMEOUT_S = 2.0
 
 
 class Host:
@@ -80,9 +83,13 @@ class Host:
             problems += found
             if plan is not None:
                 wanted[name] = plan
-        for name in [*self._plans]:
-            if name not in wanted or wanted[name].digest != self._plans[name].digest:
-                await self._stop(name)
+        await self._stop(
+            [
+                name
+                for name, plan in self._plans.items()
+                if name not in wanted or wanted[name].digest != plan.digest
+            ]
+        )
         for name, plan in wanted.items():
             if name not in self._plans:
                 self._name_points(documents[name])
@@ -100,9 +107,14 @@ class Host:
 
     async def close(self) -> None:
         """Stop all lines; what they have read goes into a last Batch."""
-        for name in [*self._plans]:
-            await self._stop(name)
+        await self._stop([*self._plans])
         self._collector.flush()
+
+    def say_connected(self) -> None:
+        """Say again which devices answer: core writes them off when this process falls silent."""
+        for runners in self._runners.values():
+            for runner in runners:
+                runner.say_connected()
 
     def writable_points(self) -> dict[UUID, Point]:
         """Points that the configuration releases for writing, with their limits."""
@@ -169,13 +181,18 @@ class Host:
         if runner in self._tasks:
             self._start(runner)
 
-    async def _stop(self, name: str) -> None:
-        self._plans.pop(name, None)
-        for runner in self._runners.pop(name, ()):
-            task = self._tasks.pop(runner, None)
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task], timeout=2.0)
+    async def _stop(self, names: Sequence[str]) -> None:
+        """Stop the lines of these connectors together: one that hangs costs all of them 2 s."""
+        tasks = []
+        for name in names:
+            self._plans.pop(name, None)
+            for runner in self._runners.pop(name, ()):
+                task = self._tasks.pop(runner, None)
+                if task is not None:
+                    task.cancel()
+                    tasks.append(task)
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)
 
 
 def _connectors(document: Document) -> list[Document]:

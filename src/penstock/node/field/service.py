@@ -26,10 +26,12 @@ from penstock.node.field.host import Host
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Sequence
     from pathlib import Path
 
     from penstock.codec.link import LinkHeader
     from penstock.link.uplink import Uplink
+    from penstock.model import ConfigProblem
     from penstock.model.event import Json
     from penstock.world import Clock
 
@@ -48,6 +50,8 @@ class FieldService:
         self._host = Host(clock, Collector(uplink), uplink, self._handles)
         self._hand = CommandHand(self._host, clock, data)
         self._session: Session | None = None
+        self._turn = asyncio.Lock()
+        self._configuring: set[asyncio.Task[None]] = set()
         self._serving: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
 
@@ -75,7 +79,7 @@ class FieldService:
         beat = asyncio.get_running_loop().create_task(self._beat(session))
         try:
             async for header, payload in session.frames():
-                await self._on_frame(session, header, payload)
+                self._on_frame(session, header, payload)
         except (NotConnected, Damaged) as error:
             log.warning("link_lost", detail=str(error))
         finally:
@@ -96,7 +100,7 @@ class FieldService:
             },
         )
 
-    async def _on_frame(self, session: Session, header: LinkHeader, payload: bytes) -> None:
+    def _on_frame(self, session: Session, header: LinkHeader, payload: bytes) -> None:
         if header.type == LinkType.ACKNOWLEDGE:
             self._uplink.on_acknowledge(decode_acknowledge(payload))
         elif header.type == LinkType.CREDIT:
@@ -104,7 +108,7 @@ class FieldService:
         elif header.type == LinkType.HELLO:
             self._on_hello(session, decode_json(payload))
         elif header.type == LinkType.CONFIGURATION:
-            await self._configure(session, decode_json(payload))
+            self._configure_beside(session, decode_json(payload))
         elif header.type == LinkType.COMMAND:
             self._hand.take(payload, lambda state: session.send_json(LinkType.COMMAND_STATE, state))
         elif header.type == LinkType.QUERY:
@@ -117,9 +121,21 @@ class FieldService:
         credit = hello["credit"]
         assert isinstance(credit, int)
         self._uplink.attach(session, credit)
+        self._host.say_connected()
+
+    def _configure_beside(self, session: Session, document: dict[str, Json]) -> None:
+        """Beside the stream: lines that stop slowly must not hold acknowledgements back."""
+        task = asyncio.get_running_loop().create_task(self._configure(session, document))
+        self._configuring.add(task)
+        task.add_done_callback(self._configuring.discard)
 
     async def _configure(self, session: Session, document: dict[str, Json]) -> None:
-        problems = await self._host.apply(document)
+        async with self._turn:
+            problems = await self._host.apply(document)
+            self._tell(session, problems)
+
+    def _tell(self, session: Session, problems: Sequence[ConfigProblem]) -> None:
+        """First what the handles mean, then the lines that use them."""
         for problem in problems:
             log.error("configuration_refused", place=problem.place, message=problem.message)
         session.send(LinkType.DICTIONARY, [encode_dictionary(self._handles.take_fresh())])
