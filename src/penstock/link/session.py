@@ -138,6 +138,10 @@ class Session:
             if not future.done():
                 future.set_exception(NotConnected("the link was lost"))
 
+    def abort(self) -> None:
+        """End the stream at once, also when the other end reads nothing any more."""
+        self._writer.transport.abort()
+
     async def close(self) -> None:
         """Close the stream and end unanswered questions."""
         for task in self._handlers:

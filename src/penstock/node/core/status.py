@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Document = dict[str, Json]
 
+SILENT_AFTER_S = 5.0
 SUSPICIOUS_JUMP_NS = 3_600 * 1_000_000_000
 
 
@@ -56,6 +57,7 @@ class NodeStatus:
         parts, now_s = self._parts, time.monotonic()
         log, history = parts.log.statistics(), parts.historian.historian.statistics()
         processes = process_rows(self.processes, self._rates, now_s)
+        self._mark_silent(processes)
         connections = connection_rows(self._field.heartbeat)
         disk = disk_row(parts.home.data, log["file_bytes"], history["segment_bytes"])
         audit = parts.security.audit.status()
@@ -93,6 +95,14 @@ class NodeStatus:
             },
             "simulated": any(point.simulated for point in parts.registry.snapshot.points),
         }
+
+    def _mark_silent(self, processes: Sequence[Document]) -> None:
+        """A field process that runs and is not on the link does nothing for anybody."""
+        for row in processes:
+            up_s = row["up_s"]
+            is_old = isinstance(up_s, float) and up_s > SILENT_AFTER_S
+            if row["name"] == "field" and is_old and not self._field.is_connected:
+                row["state"] = "stopped"
 
     def _flow(self, log: dict[str, int], history: dict[str, int], now_s: float) -> Document:
         rows, size = history["segment_rows"], history["segment_bytes"]

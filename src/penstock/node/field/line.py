@@ -160,6 +160,14 @@ class LineRunner:
         """A bug ended the worker: its devices are silent until one answers again."""
         self._on_line_lost(error)
 
+    def say_connected(self) -> None:
+        """What is known of each device, once more."""
+        time_ns = self._clock.now_ns()
+        for device in self.devices.values():
+            if device.state.is_connected is not None:
+                row = connected_frame(device.connected_handle, time_ns, device.state.is_connected)
+                self._collector.add([row])
+
     def _probe_now(self) -> None:
         """The line is back: whether a device is, is asked at once and not after its back-off."""
         for device in self.devices.values():
