@@ -24,13 +24,17 @@ SIZE = 1000
 
 
 class Machine:
-    """Holding registers on a free port that stays the same over `kill` and `revive`."""
+    """Holding registers on a free port that stays the same over `kill` and `revive`.
+
+    `ignores_writes` acknowledges without obeying; `late_s` obeys that much later.
+    """
 
     def __init__(self) -> None:
         self.owner = secrets.randbits(31)
         self.registers = [0] * SIZE
         self.writes: list[tuple[int, int, tuple[int, ...]]] = []
         self.ignores_writes = False
+        self.late_s = 0.0
         self.port = 0
         self._server: ModbusTcpServer | None = None
         self._loop = asyncio.new_event_loop()
@@ -91,10 +95,15 @@ class Machine:
         if function in WRITE_FUNCTIONS:
             written = tuple(int(value) for value in values or ())
             self.writes.append((function, address, written))
-            if not self.ignores_writes:
-                self.registers[address : address + len(written)] = written
+            if self.late_s:
+                self._loop.call_later(self.late_s, self._store, address, written)
+            elif not self.ignores_writes:
+                self._store(address, written)
         image[address - start : address - start + count] = self.registers[address : address + count]
         return None
+
+    def _store(self, address: int, written: tuple[int, ...]) -> None:
+        self.registers[address : address + len(written)] = written
 
 
 @contextlib.contextmanager

@@ -91,7 +91,7 @@ class Rig:
 
     def assert_owned(self) -> None:
         """What Penstock reads is this test's machine; nothing is written before."""
-        assert self.machine.owner == self.anna.point("Rig/Cell/owner")["last"]["value"]
+        assert str(self.machine.owner) == self.anna.point("Rig/Cell/owner")["last"]["value"]
 
     def point(self, name: str) -> dict[str, Any]:
         return self.anna.point(f"Rig/Cell/{name}")

@@ -1,0 +1,168 @@
+"""A set point from the screen to the register: what is said is what the machine reads back.
+
+The log of the machine decides what was on the wire.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from rig import SET_POINT_AT, Rig
+from screen import log_in, open_page, value_on, wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+STATE = "[data-testid=command-state]"
+WRITE_REGISTERS = 16
+
+
+@pytest.fixture(autouse=True)
+def _owned(rig: Rig):
+    """Nobody writes to a stranger's machine; and the next test finds this one as it was."""
+    rig.assert_owned()
+    yield
+    rig.machine.ignores_writes = False
+    rig.machine.late_s = 0.0
+
+
+def select(page, rig: Rig, text: str, name: str = "operator") -> dict[str, Any]:
+    """Open the dialog of the set point and ask for a value; the point as it was."""
+    point = rig.point("set-point")
+    log_in(page, rig.product, name)
+    open_page(page, rig.product, f"/assets/Rig/Cell?point={point['id']}")
+    page.get_by_test_id("command-open").click()
+    page.get_by_test_id("command-value").fill(text)
+    page.get_by_test_id("command-next").click()
+    return point
+
+
+def send(page, reason: str = "test of the set point") -> None:
+    page.get_by_test_id("command-reason").fill(reason)
+    page.get_by_test_id("command-send").click()
+
+
+def test_a_set_point_is_confirmed_only_when_the_machine_reads_it_back(rig: Rig, page) -> None:
+    """The machine takes the value at once and shows it two seconds later, as a slow valve does."""
+    old = rig.machine.float_at(SET_POINT_AT)
+    before = len(rig.machine.writes)
+    rig.machine.late_s = 2.0
+    point = select(page, rig, "47.3")
+    page.get_by_test_id("command-send").wait_for()
+    assert before == len(rig.machine.writes)
+
+    send(page)
+    wait_until(page, lambda: len(rig.machine.writes) > before, "the write on the wire")
+    page.wait_for_timeout(1_000)
+    early = page.locator(STATE)
+    assert early.get_attribute("data-state") in {"sent", "accepted"}
+    assert "onfirmed" not in early.inner_text()
+    assert round(old, 2) == value_on(page, point)
+    page.locator(f"{STATE}[data-state=confirmed]").wait_for(timeout=10_000)
+
+    truth = rig.machine.float_at(SET_POINT_AT)
+    assert round(truth, 5) == 47.3
+    assert "Confirmed. The device reads back 47.3 %." in page.locator(STATE).inner_text()
+    words = tuple(rig.machine.registers[SET_POINT_AT : SET_POINT_AT + 2])
+    assert [(WRITE_REGISTERS, SET_POINT_AT, words)] == rig.machine.writes[before:]
+    wait_until(page, lambda: value_on(page, point) == 47.3, "47.3 on screen")
+    assert truth == rig.point("set-point")["last"]["value"]
+    command = rig.anna.get("/commands", point_id=point["id"])["commands"][0]
+    assert truth == command["result"]["read_back"]
+    assert old == command["old_value"]
+
+
+def test_a_machine_that_ignores_the_write_is_never_called_a_success(rig: Rig, page) -> None:
+    old = rig.machine.float_at(SET_POINT_AT)
+    before = len(rig.machine.writes)
+    rig.machine.ignores_writes = True
+    point = select(page, rig, "61.5")
+    page.evaluate(
+        f"""() => {{ window.states = new Set(); setInterval(() => states.add(
+        document.querySelector('{STATE}')?.dataset.state), 20); }}"""
+    )
+
+    send(page)
+    page.locator(f"{STATE}[data-state=unconfirmed], {STATE}[data-state=failed]").wait_for(
+        timeout=20_000
+    )
+
+    assert len(rig.machine.writes) == before + 1
+    assert old == rig.machine.float_at(SET_POINT_AT)
+    assert "confirmed" not in page.evaluate("[...states]")
+    said = page.locator(STATE).inner_text()
+    assert said.startswith(("Failed. 61.5 % was not set.", "Not confirmed."))
+    assert "holds another value" in said
+    assert round(old, 2) == value_on(page, point)
+
+
+def test_a_viewer_is_refused_on_screen_and_on_the_wire(rig: Rig, page) -> None:
+    before = len(rig.machine.writes)
+    point = rig.point("set-point")
+    log_in(page, rig.product, "viewer")
+    open_page(page, rig.product, f"/assets/Rig/Cell?point={point['id']}")
+    button = page.get_by_test_id("command-open")
+
+    assert button.is_disabled()
+    assert "role" in button.get_attribute("title")
+    page.keyboard.press("s")
+    assert 0 == page.get_by_test_id("command-value").count()
+
+    body = {"point_id": point["id"], "value": 12.0}
+    answer = rig.people["viewer"].ask("POST", "/commands", json=body)
+
+    assert (403, "not_permitted") == (answer.status_code, answer.json()["code"])
+    assert before == len(rig.machine.writes)
+    assert is_audited(rig, "viewer", "not_permitted")
+
+
+def test_out_of_range_is_refused_on_screen_and_on_the_wire(rig: Rig, page) -> None:
+    before = len(rig.machine.writes)
+    point = select(page, rig, "5000.5")
+
+    assert "0.0 to 5\u202f000.0 %" in page.get_by_test_id("command-error").inner_text()
+    assert 0 == page.get_by_test_id("command-send").count()
+
+    body = {"point_id": point["id"], "value": 5000.5}
+    answer = rig.people["operator"].ask("POST", "/commands", json=body)
+
+    assert (422, "out_of_range") == (answer.status_code, answer.json()["code"])
+    assert 5000.0 == answer.json()["params"]["high"]
+    assert before == len(rig.machine.writes)
+    assert is_audited(rig, "operator", "out_of_range")
+
+
+def test_a_replay_writes_nothing_a_second_time(rig: Rig, page) -> None:
+    """The same request again is answered again; another request for a sent command is refused."""
+    operator, point = rig.people["operator"], rig.point("set-point")
+    before = len(rig.machine.writes)
+    headers = {"idempotency-key": str(uuid.uuid4())}
+    wanted = {"point_id": point["id"], "value": 33.25}
+    first = operator.ask("POST", "/commands", json=wanted, headers=headers)
+    again = operator.ask("POST", "/commands", json=wanted, headers=headers)
+    command = first.json()["id"]
+    other = operator.ask("POST", "/commands", json={**wanted, "value": 5.0}, headers=headers)
+
+    assert 201 == first.status_code
+    assert command == again.json()["id"]
+    assert other.status_code in {409, 422}
+
+    path, body = f"/commands/{command}/send", {"reason": "replay test"}
+    headers = {"idempotency-key": str(uuid.uuid4())}
+    sent = [operator.ask("POST", path, json=body, headers=headers) for _ in range(3)]
+    wait_until(page, lambda: operator.get(f"/commands/{command}")["state"] == "confirmed", "end")
+    late = operator.ask("POST", path, json=body, headers=headers)
+    stranger = operator.ask("POST", path, json=body)
+
+    assert {202} == {answer.status_code for answer in sent}
+    assert late.status_code in {200, 202, 409}
+    assert stranger.status_code in {403, 409}
+    assert len(rig.machine.writes) == before + 1
+    assert is_audited(rig, "operator", stranger.json()["code"])
+
+
+def is_audited(rig: Rig, name: str, code: str) -> bool:
+    """Whether the audit has this refusal of this person among its newest entries."""
+    entries = rig.people["auditor"].get("/audit")["entries"]
+    return any(code in str(entry) and name in str(entry["principal"]) for entry in entries[:20])
