@@ -1,4 +1,5 @@
 /** Value, limit and place of an alarm in words. */
+import { alarmName } from "../../lib/alarmname.ts";
 import { locale, n } from "../../lib/i18n.svelte.ts";
 import { plant } from "../../lib/plant.svelte.ts";
 import type { Alarm } from "../../lib/types.ts";
@@ -13,14 +14,15 @@ export function assetName(alarm: Pick<Alarm, "asset_path">): string {
 }
 
 /** "S-101 Strainer clogged"; the asset is not said twice. */
-export function fullName(alarm: Pick<Alarm, "asset_path" | "name">): string {
+export function fullName(alarm: Pick<Alarm, "asset_path" | "kind" | "name">): string {
   const asset = assetName(alarm);
+  if (alarm.kind === "communication") return alarmName(alarm);
   return alarm.name.toLowerCase().includes(asset.toLowerCase()) ? alarm.name : `${asset} ${alarm.name}`;
 }
 
 /** The value that raised the alarm, without its unit: that stands behind the limit. */
 export function valueOf(alarm: Alarm): string {
-  if (alarm.value === null) return "";
+  if (alarm.value === null || alarm.kind === "communication") return "";
   const point = (alarm.point_id === null ? undefined : plant.point(alarm.point_id)) ?? NO_POINT;
   const text = valueText(fromJson(alarm.value, point), point, locale.language);
   // "0.350 > 0.350" would say nothing: as many digits more as tell the value from its limit.
@@ -35,6 +37,7 @@ export function valueOf(alarm: Alarm): string {
 
 /** "< 1.00 bar". The side comes from the rule; without it from the value. */
 export function limitText(alarm: Alarm): string {
+  if (alarm.kind === "communication") return "";
   const unit = unitLabel(alarm, locale.language);
   if (alarm.limit === null) return alarm.value === null ? "" : unit;
   const point = alarm.point_id === null ? undefined : plant.point(alarm.point_id);
