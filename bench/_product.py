@@ -22,16 +22,17 @@ import numpy as np
 import numpy.typing as npt
 from _kit import cpu_s, pss_mb
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from product import PENSTOCK, STOP_S_MAX, end_all, environment_in, read_line
 
 from penstock.cli.client import Client
 from penstock.codec.record import RecordKind
 from penstock.log.tail import LogTail
 from penstock.model import Batch
 from penstock.node.home import Home
-from tests.product import PENSTOCK, STOP_S_MAX, end_all, environment_in, read_line
 
-COLUMNS = ["asset", "name", "kind", "device", "address", "type"]
+COLUMNS = ["asset", "name", "kind", "low", "high", "device", "address", "type"]
 ASSET = "Bench"
 
 
@@ -42,6 +43,9 @@ class Cell:
     name: str
     address: int
     type: str = "uint16"
+    kind: str = "int"
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass
@@ -170,19 +174,22 @@ def folder() -> Iterator[Path]:
 
 
 def write_plant(
-    place: Path, ports: Sequence[int], cells: Sequence[Cell], rate_s: float, settings: str = ""
+    place: Path, ports: Sequence[int], cells: Sequence[Cell], rate_s: float, node: str = ""
 ) -> None:
-    """A home whose plant reads `cells` of every server; device d01, d02 … is port 1, 2 …"""
+    """A home whose plant reads `cells` of every server; device d01, d02 … is port 1, 2 …
+
+    `node` are further tables of penstock.toml.
+    """
     plant = place / "home" / "plant"
     (plant / "connectors").mkdir(parents=True)
     (plant / "rules").mkdir()
     head = '[plant]\nname = "Bench"\nzone = "UTC"\nlanguage = "en"\n'
-    (place / "home" / "penstock.toml").write_text(head)
+    (place / "home" / "penstock.toml").write_text(head + node)
     names = [device(number) for number in range(len(ports))]
     assets = [f'[[assets]]\npath = "{ASSET}"\nlevel = "enterprise"\n']
     assets += [f'[[assets]]\npath = "{ASSET}/{name}"\nlevel = "area"\n' for name in names]
     (plant / "assets.toml").write_text("\n".join(assets))
-    lines = ['plugin = "modbus"', f"rate_s = {rate_s}", settings]
+    lines = ['plugin = "modbus"', f"rate_s = {rate_s}"]
     for name, port in zip(names, ports, strict=True):
         lines.append(f'[devices.{name}]\nhost = "127.0.0.1"\nport = {port}')
     (plant / "connectors" / "bench.toml").write_text("\n".join(lines) + "\n")
@@ -191,8 +198,7 @@ def write_plant(
         writer.writerow(COLUMNS)
         for name in names:
             for cell in cells:
-                kind = "float" if cell.type.startswith("float") else "int"
-                row = [f"{ASSET}/{name}", cell.name, kind, name]
+                row = [f"{ASSET}/{name}", cell.name, cell.kind, cell.low, cell.high, name]
                 writer.writerow([*row, f"holding {cell.address}", cell.type])
 
 

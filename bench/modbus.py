@@ -41,6 +41,7 @@ DEAD_BLOCKS = 1
 UNIT = 1
 PIPELINE_MAX = 1
 SETTLE_S = 4.0
+HEAD = "[historian]\nhead_rows_max = 300000\n"  # small, so that flushes fall into the window
 BARS = {
     "registers_per_cpu_s": ">= 150000",
     "requests_per_cpu_s": ">= 2000",
@@ -126,7 +127,10 @@ def block_cells(blocks: int = BLOCKS) -> list[Cell]:
     for block in range(blocks):
         begin = 125 * block
         if block % 2:
-            cells += [Cell(f"float-{at:04}", at, "float32") for at in range(begin, begin + 124, 2)]
+            cells += [
+                Cell(f"float-{at:04}", at, "float32", "float")
+                for at in range(begin, begin + 124, 2)
+            ]
         else:
             cells += [Cell(f"word-{at:04}", at) for at in range(begin, begin + 125)]
     return cells
@@ -144,7 +148,7 @@ def throughput(cells: Sequence[Cell], rate_s: float, window_s: float) -> dict[st
     """CPU of the product over a window, and what the log holds of it."""
     wide = {f"{ASSET}/{device(n)}/{c.name}" for n in range(SERVERS) for c in cells if "f" in c.type}
     with folder() as place, c_servers() as servers:
-        write_plant(place, [server.port for server in servers], cells, rate_s)
+        write_plant(place, [server.port for server in servers], cells, rate_s, HEAD)
         wanderer = Wanderer(servers, BLOCKS)
         wanderer.start()
         with running(place) as node:
@@ -176,12 +180,14 @@ def throughput(cells: Sequence[Cell], rate_s: float, window_s: float) -> dict[st
         "core_cpu_pct": 100 * load["core"] / load["wall_s"],
         "field_cpu_pct": 100 * load["field"] / load["wall_s"],
         "missed_polls": load["missed"],
+        "flushes_in_window": load["flushes"],
     }
 
 
 def measure(node: Node, window_s: float) -> dict[str, float]:
     """CPU-seconds of every process of the product over a window."""
     before, missed, from_ns = node.cpu(), missed_polls(node), time.time_ns()
+    segments = segment_count(node)
     time.sleep(window_s)
     after, to_ns = node.cpu(), time.time_ns()
     assert before.keys() == after.keys(), "a process was restarted meanwhile"
@@ -193,7 +199,13 @@ def measure(node: Node, window_s: float) -> dict[str, float]:
         "from_ns": from_ns,
         "to_ns": to_ns,
         "missed": missed_polls(node) - missed,
+        "flushes": segment_count(node) - segments,
     }
+
+
+def segment_count(node: Node) -> int:
+    """Files of the history."""
+    return len(list(node.home.segments.rglob("*.seg")))
 
 
 def missed_polls(node: Node) -> int:
