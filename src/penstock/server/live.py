@@ -90,13 +90,11 @@ class LiveHub:
         last: LastTable,
         point_of: Callable[[UUID], Point | None],
         alarms_of: Callable[[Principal], Mapping[str, Json]],
-        counts_of: Callable[[Principal], Json],
         clock: Clock,
     ) -> None:
         self._last = last
         self._point_of = point_of
         self._alarms_of = alarms_of
-        self._counts_of = counts_of
         self._clock = clock
         self._clients: set[LiveClient] = set()
         self.ui_build = ""
@@ -232,7 +230,6 @@ class LiveHub:
             document = {
                 "alarms": [dict(row) for row in client.alarms.values()],
                 "removed": list(client.removed),
-                "counts": self._counts_of(client.principal),
             }
             client.alarms, client.removed = {}, set()
         else:

@@ -20,7 +20,7 @@ from penstock.node.core.absence import AbsenceWatch
 from penstock.node.core.apply import Applier, Prepared
 from penstock.node.core.commands import build_commands
 from penstock.node.core.field_link import FieldLink
-from penstock.node.core.live_feed import alarm_rows, alarms_document, counts_document
+from penstock.node.core.live_feed import alarm_rows, alarms_document
 from penstock.node.core.routes import build_app
 from penstock.node.core.status import NodeStatus
 from penstock.server.listen import serve
@@ -106,7 +106,6 @@ class Core:
             parts.historian.historian.last,
             parts.registry.by_id,
             lambda who: alarms_document(self.alarm_answers, who),
-            lambda who: counts_document(self.alarm_answers, who),
             parts.clock,
         )
         self.projector.on_change(self._on_alarms)

@@ -27,9 +27,3 @@ def alarms_document(answers: AlarmAnswers, who: Principal) -> dict[str, Json]:
     """The whole active list, for a page that has just connected."""
     document: dict[str, Json] = answers.active(who).model_dump(mode="json")
     return {**document, "removed": [], "snapshot": True}
-
-
-def counts_document(answers: AlarmAnswers, who: Principal) -> Json:
-    """Counts by priority."""
-    document: dict[str, Json] = answers.active(who).model_dump(mode="json")
-    return document["counts"]
