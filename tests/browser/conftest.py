@@ -23,8 +23,8 @@ from product import Product, running_product
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from people import PASSWORD, ROLES
 from rig import Rig, running_rig
-from screen import PASSWORD, ROLES
 
 EXECUTABLE = shutil.which("chromium") or "/usr/bin/chromium"
 AXE = Path(__file__).resolve().parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"

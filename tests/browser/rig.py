@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from machine import OWNER_AT, Machine, machine
+from people import CELL, ROLES
 from product import Product, end_all, environment_in, start
-from screen import PASSWORD, ROLES, Person
+from screen import Person
 
 TEMPERATURE_AT = 0
 SET_POINT_AT = 10
@@ -102,7 +105,7 @@ class Rig:
             person.close()
         self.product.stop()
         self.product = start(self.product.home, self.product.environment, self.machine.port)
-        self.people = {role: Person(self.product, role) for role in ROLES}
+        self.people = {name: Person(self.product, name) for name in self.people}
 
 
 @contextlib.contextmanager
@@ -116,12 +119,12 @@ def running_rig(folder: Path) -> Iterator[Rig]:
         owned.put_float(ANNEX_AT, 4.0)
         home = folder / "home"
         write_rig(home, owned.port)
+        command = [sys.executable, Path(__file__).parent / "people.py", home]
+        subprocess.run(command, env=environment, check=True, timeout=60)
         product = start(home, environment, owned.port)
         rig = Rig(product, owned, {})
         try:
-            for role in ROLES:
-                product.add_user(role, PASSWORD, role)
-            rig.people = {role: Person(product, role) for role in ROLES}
+            rig.people = {name: Person(product, name) for name in (*ROLES, CELL)}
             yield rig
         finally:
             for person in rig.people.values():

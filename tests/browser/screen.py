@@ -8,11 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+from people import PASSWORD
 from playwright.sync_api import Locator, Page
 from product import Product
-
-PASSWORD = "correct horse battery"
-ROLES = ("administrator", "engineer", "operator", "viewer", "auditor")
 
 
 class Person:
@@ -45,6 +43,11 @@ class Person:
         span = {"from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z", **params}
         return self.get(f"/points/{point['id']}/samples", **span)
 
+    @property
+    def cookie(self) -> str:
+        """As a header, for a WebSocket."""
+        return f"penstock_session={self._client.cookies['penstock_session']}"
+
     def close(self) -> None:
         self._client.close()
 
@@ -53,6 +56,14 @@ def log_in(page: Page, product: Product, name: str) -> None:
     """The cookie of a session, as the login form leaves it."""
     body = {"name": name, "password": PASSWORD}
     answer = page.context.request.post(f"{product.url}/api/v1/session", data=body)
+    assert 200 == answer.status, answer.text()
+
+
+def set_language(page: Page, product: Product, language: str) -> None:
+    """Of the person who is logged in; the page shows it from its next load."""
+    api, ask = f"{product.url}/api/v1/session", page.context.request
+    token = ask.get(api).json()["csrf"]
+    answer = ask.patch(api, data={"language": language}, headers={"x-csrf-token": token})
     assert 200 == answer.status, answer.text()
 
 
