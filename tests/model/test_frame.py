@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.model import Batch, Frame, Origin, TextColumn, ValueKind
+from penstock.model import Batch, Flag, Frame, Origin, TextColumn, ValueKind
 from penstock.model.batch import BATCH_ROWS_MAX
 from penstock.model.frame import TEXT_VALUE_BYTES_MAX, concatenate
 from penstock.model.identity import new_id
@@ -66,6 +66,22 @@ def test_a_text_has_a_limit_in_bytes() -> None:
     TextColumn.of(["ö" * (TEXT_VALUE_BYTES_MAX // 2)])
     with pytest.raises(AssertionError):
         TextColumn.of(["ö" * (TEXT_VALUE_BYTES_MAX // 2 + 1)])
+
+
+@pytest.mark.parametrize("kind", list(ValueKind))
+def test_rows_without_values_keep_points_and_say_why(kind: ValueKind) -> None:
+    point, quality = np.array([7, 9], np.uint32), np.array([Quality.GOOD, 3])
+    one = Frame.without_values(point, kind, 5, Quality.BAD_NO_COMMUNICATION, Flag.NO_VALUE)
+    each = Frame.without_values(point, kind, 5, quality, np.array([0, 16]))
+
+    assert kind is one.kind
+    assert [7, 9] == one.point.tolist()
+    assert [5, 5] == one.time_ns.tolist()
+    assert [Quality.BAD_NO_COMMUNICATION] * 2 == one.quality.tolist()
+    assert [16, 16] == one.flags.tolist()
+    assert [Quality.GOOD, 3] == each.quality.tolist()
+    assert [0, 16] == each.flags.tolist()
+    assert 0 == len(Frame.without_values(point[:0], kind, 5, 0, 0))
 
 
 def test_a_batch_has_one_frame_a_kind_and_a_limit() -> None:

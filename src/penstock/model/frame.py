@@ -108,6 +108,25 @@ class Frame:
     def __len__(self) -> int:
         return len(self.point)
 
+    @classmethod
+    def without_values(
+        cls,
+        point: npt.NDArray[np.uint32],
+        kind: ValueKind,
+        time_ns: int,
+        quality: npt.ArrayLike,
+        flags: npt.ArrayLike,
+    ) -> Frame:
+        """Rows that say something of points and hold NaN, 0 or ""; one quality for all, or each."""
+        rows = len(point)
+        return cls(
+            point,
+            np.full(rows, time_ns, np.int64),
+            _no_values(kind, rows),
+            np.full(rows, quality, np.uint8),
+            np.full(rows, flags, np.uint8),
+        )
+
     @property
     def kind(self) -> ValueKind:
         """Value kind, read off the value column."""
@@ -145,6 +164,12 @@ def concatenate(frames: Sequence[Frame]) -> Frame:
         np.concatenate([frame.quality for frame in frames]),
         np.concatenate([frame.flags for frame in frames]),
     )
+
+
+def _no_values(kind: ValueKind, rows: int) -> Values:
+    if kind is ValueKind.TEXT:
+        return TextColumn(np.zeros(rows + 1, np.uint32), np.zeros(0, np.uint8))
+    return np.full(rows, np.nan) if kind is ValueKind.FLOAT else np.zeros(rows, np.int64)
 
 
 def _concatenate_values(values: list[Values]) -> Values:

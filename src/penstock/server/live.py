@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 from penstock.codec.live import LiveType, encode_live, encode_values
-from penstock.model import Flag, Frame, Quality, TextColumn, ValueKind
+from penstock.model import Flag, Frame, Quality, ValueKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from penstock.historian import LastTable
     from penstock.model import Point
     from penstock.model.event import Json
-    from penstock.model.frame import Values
     from penstock.security.principal import Principal
     from penstock.world import Clock
 
@@ -279,21 +278,12 @@ def _without_sample(
     for kind in ValueKind:
         places = np.flatnonzero(~has & (item.kinds == kind))
         if len(places):
-            out.append((_empty(kind, item.handles[places]), places.astype(np.uint32)))
+            frame = Frame.without_values(
+                item.handles[places],
+                kind,
+                0,
+                Quality.BAD_WAITING_FOR_INITIAL_DATA,
+                Flag.NO_VALUE,
+            )
+            out.append((frame, places.astype(np.uint32)))
     return out
-
-
-def _empty(kind: ValueKind, handles: npt.NDArray[np.uint32]) -> Frame:
-    rows = len(handles)
-    value: Values
-    if kind is ValueKind.TEXT:
-        value = TextColumn(np.zeros(rows + 1, np.uint32), np.zeros(0, np.uint8))
-    else:
-        value = np.full(rows, np.nan) if kind is ValueKind.FLOAT else np.zeros(rows, np.int64)
-    return Frame(
-        handles,
-        np.zeros(rows, np.int64),
-        value,
-        np.full(rows, Quality.BAD_WAITING_FOR_INITIAL_DATA, np.uint8),
-        np.full(rows, Flag.NO_VALUE, np.uint8),
-    )

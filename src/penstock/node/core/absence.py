@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import structlog
 
-from penstock.model import Batch, Flag, Frame, Quality, TextColumn, TimeOrigin, ValueKind
+from penstock.model import Batch, Flag, Frame, Quality, TimeOrigin, ValueKind
+from penstock.model.system_path import is_system_path
 from penstock.state import patiently
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from penstock.log import Log
     from penstock.model import Origin, Point
-    from penstock.model.frame import Values
     from penstock.registry import Snapshot
     from penstock.world import Clock
 
@@ -82,17 +82,11 @@ def absent_frames(points: list[Point], time_ns: int) -> tuple[Frame, ...]:
 
 
 def _frame(kind: ValueKind, points: list[Point], time_ns: int) -> Frame:
-    rows = len(points)
-    is_own = np.array([point.path.startswith("system/") for point in points])
-    values: dict[ValueKind, Values] = {
-        ValueKind.FLOAT: np.full(rows, np.nan),
-        ValueKind.INT: np.zeros(rows, np.int64),
-        ValueKind.TEXT: TextColumn(np.zeros(rows + 1, np.uint32), np.zeros(0, np.uint8)),
-    }
-    return Frame(
+    is_own = np.array([is_system_path(point.path) for point in points])
+    return Frame.without_values(
         np.array([point.handle for point in points], np.uint32),
-        np.full(rows, time_ns, np.int64),
-        values[kind],
-        np.where(is_own, Quality.GOOD, Quality.BAD_NO_COMMUNICATION).astype(np.uint8),
-        np.where(is_own, int(TimeOrigin.RECEIPT), _FLAGS).astype(np.uint8),
+        kind,
+        time_ns,
+        np.where(is_own, Quality.GOOD, Quality.BAD_NO_COMMUNICATION),
+        np.where(is_own, int(TimeOrigin.RECEIPT), _FLAGS),
     )

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from penstock.model import Flag, Frame, Quality, TextColumn, TimeOrigin, ValueKind
+from penstock.model import Flag, Frame, Quality, TimeOrigin, ValueKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from penstock.model.frame import Values
 
 _NO_VALUE = int(TimeOrigin.RECEIPT) | int(Flag.NO_VALUE)
 
@@ -22,7 +20,10 @@ def lost_frames(points: Sequence[int], kinds: Mapping[int, ValueKind], time_ns: 
     for kind in ValueKind:
         handles = [handle for handle in points if kinds[handle] == kind]
         if handles:
-            frames.append(_no_value(kind, np.array(handles, np.uint32), time_ns))
+            point = np.array(handles, np.uint32)
+            frames.append(
+                Frame.without_values(point, kind, time_ns, Quality.BAD_NO_COMMUNICATION, _NO_VALUE)
+            )
     return frames
 
 
@@ -42,21 +43,3 @@ def count_good(frames: Sequence[Frame]) -> tuple[int, int]:
     rows = sum(len(frame) for frame in frames)
     good = sum(int(np.count_nonzero(frame.quality >= Quality.GOOD)) for frame in frames)
     return rows, good
-
-
-def _no_value(
-    kind: ValueKind, handles: np.ndarray[tuple[int], np.dtype[np.uint32]], time_ns: int
-) -> Frame:
-    rows = len(handles)
-    values: dict[ValueKind, Values] = {
-        ValueKind.FLOAT: np.full(rows, np.nan),
-        ValueKind.INT: np.zeros(rows, np.int64),
-        ValueKind.TEXT: TextColumn(np.zeros(rows + 1, np.uint32), np.zeros(0, np.uint8)),
-    }
-    return Frame(
-        handles,
-        np.full(rows, time_ns, np.int64),
-        values[kind],
-        np.full(rows, Quality.BAD_NO_COMMUNICATION, np.uint8),
-        np.full(rows, _NO_VALUE, np.uint8),
-    )
