@@ -20,13 +20,13 @@ from penstock.config.point_list import read_points
 from penstock.config.settings import problems_of
 from penstock.model import ConfigProblem, ValueKind
 from penstock.model.asset import LEVELS
+from penstock.model.system_path import SYSTEM, is_system_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 FOLDER = "plant"
-SYSTEM = "system"
 FILE_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -237,7 +237,7 @@ def _tree_check(plant: Plant, paths: Mapping[str, str]) -> list[ConfigProblem]:
     problems = [
         ConfigProblem(place, f"{path!r}: paths that begin with {SYSTEM} belong to the node")
         for path, place in paths.items()
-        if path.startswith(f"{SYSTEM}/")
+        if is_system_path(path)
     ]
     problems += [
         ConfigProblem(point.place, f"asset {above!r} is also a point ({paths[above]})")

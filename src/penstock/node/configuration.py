@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from penstock.model import ValueKind
+from penstock.model.system_path import connected_path
 from penstock.registry.plan import SystemPoint
 
 if TYPE_CHECKING:
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 
 CONNECTED_LABELS = {0: "no", 1: "yes"}
 _PLACEHOLDER = UUID("6f3f0e58-8f0c-5a53-9d5e-3f1a55f0a002")
-
-
-def connected_path(node: str, connector: str, device: str) -> str:
-    """Path of the system point that says whether a device answers."""
-    return f"system/{node}/{connector}/{device}/connected"
 
 
 def system_points(

@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 
 from penstock.model import Asset, ConfigProblem, Point, ValueKind
 from penstock.model.point import NAME_BY_KIND
+from penstock.model.system_path import is_system_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -226,7 +227,7 @@ def _ancestors(path: str) -> list[str]:
 
 
 def _level(path: str) -> str:
-    if path == "system" or path.startswith("system/"):
+    if is_system_path(path):
         return "component"
     return ("enterprise", "area", "work_unit")[min(path.count("/"), 2)]
 

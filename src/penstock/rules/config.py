@@ -14,6 +14,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from penstock.model import ConfigProblem, ValueKind
+from penstock.model.system_path import split_connected
 from penstock.model.time import SECOND_NS
 from penstock.rules.rule import (
     LANGUAGE_DEFAULT,
@@ -22,7 +23,6 @@ from penstock.rules.rule import (
     RuleTexts,
     Side,
     communication_rule,
-    is_connected_path,
     rule_id,
 )
 
@@ -99,7 +99,7 @@ def load_rules(files: Mapping[str, str], points: Iterable[Point]) -> LoadedRules
     built_in = [
         communication_rule(point.id, path)
         for path, point in by_path.items()
-        if is_connected_path(path)
+        if split_connected(path) is not None
     ]
     return LoadedRules((*rules.values(), *built_in), tuple(problems))
 

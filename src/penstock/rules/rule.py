@@ -11,12 +11,12 @@ from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID, uuid5
 
+from penstock.model.system_path import CONNECTED, split_connected
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RULE_NAMESPACE = UUID("5f0c2d52-6f0b-5a35-9d5e-6a1f0b3c7e10")
-CONNECTED_NAME = "connected"
-SYSTEM_PATH = "system/"
 LANGUAGE_DEFAULT = "en"
 
 
@@ -109,19 +109,14 @@ def fingerprint(rule: Rule) -> str:
     return "|".join(str(part) for part in parts)
 
 
-def is_connected_path(path: str) -> bool:
-    """Whether a path is `system/<node>/<connector>/<device>/connected`."""
-    parts = path.split("/")
-    return len(parts) == 5 and f"{parts[0]}/" == SYSTEM_PATH and parts[4] == CONNECTED_NAME
-
-
 def communication_rule(point: UUID, path: str) -> CommunicationRule:
     """The built-in rule of one `connected` point."""
-    assert is_connected_path(path), path
-    _, node, connector, device, _ = path.split("/")
+    found = split_connected(path)
+    assert found is not None, path
+    node, connector, device = found
     place = {"connector": connector, "device": device, "node": node}
     return CommunicationRule(
-        id=rule_id(path, CONNECTED_NAME),
+        id=rule_id(path, CONNECTED),
         name=device if device == connector else f"{connector}/{device}",
         point=point,
         texts=RuleTexts(

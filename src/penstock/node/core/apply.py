@@ -16,12 +16,8 @@ from penstock.codec.dictionary import DictionaryEntry
 from penstock.config.identity import write_ids
 from penstock.config.loader import FOLDER, load_plant
 from penstock.model import ConfigError, ConfigProblem
-from penstock.node.configuration import (
-    connected_path,
-    field_document,
-    placeholder_id,
-    system_points,
-)
+from penstock.model.system_path import connected_path
+from penstock.node.configuration import field_document, placeholder_id, system_points
 from penstock.rules.config import LoadedRules, load_rules, read_rule_files
 
 if TYPE_CHECKING:
