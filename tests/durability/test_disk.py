@@ -74,6 +74,7 @@ def test_a_full_disk_refuses_new_data_keeps_what_it_has_and_goes_on_by_itself(
         assert 0 == product.stop()
 
 
+@pytest.mark.long
 def test_a_core_that_dies_on_a_full_disk_comes_back_to_be_read(
     whole: Callable[..., Whole], server: CountingServer, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def test_sigterm_under_load_ends_in_time_and_loses_nothing(
     assert 0 == product.stop()
 
 
+@pytest.mark.long
 def test_a_core_that_hangs_for_a_while_misses_nothing(
     whole: Callable[..., Whole], server: CountingServer
 ) -> None:
@@ -77,7 +78,7 @@ def test_a_core_that_hangs_for_a_while_misses_nothing(
     core, field = product.pid("core"), product.pid("field")
     begin = server.count
     with stopped(core):
-        time.sleep(7.0)  # longer than any watch of core over field
+        time.sleep(20.0)  # longer than any watch of one process over another
         assert server.count > begin + 100
 
     product.wait_flowing()

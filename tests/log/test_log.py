@@ -249,10 +249,12 @@ async def test_a_log_that_readers_hold_full_refuses_batches_but_not_events(
     reader = log.declare_reader("historian", blocks=True)
     accepted = await fill(log)
     await log.append_event(event(1))
+    assert 1 == log.statistics()["is_full"]
     reader.advance(log.durable)
     await log.append_batch(batch(200))
 
     assert "log_full" == accepted[-1]
+    assert 0 == log.statistics()["is_full"]
     assert log.statistics()["file_bytes"] < 20_000
 
 

@@ -232,7 +232,7 @@ class Log:
             "cache_bytes": self._cache.size,
             "gaps": self._damage.gaps,
             "lost_records": self._damage.lost_records,
-            "is_full": int(writer.space.is_full),
+            "is_full": int(writer.space.is_full or writer.is_at_limit),
             "has_ballast": int(writer.space.has_ballast),
         }
 

@@ -80,6 +80,7 @@ class LogWriter:
         self.sizes = dict(recovered.sizes)
         self.incarnation = recovered.incarnation
         self.durable = recovered.last
+        self.is_at_limit = False
         self.syncs = self.write_errors = self.sync_ns = self.sync_ns_max = 0
 
     @property
@@ -238,11 +239,13 @@ class LogWriter:
     def _admit(self, entries: list[Entry], outcome: Outcome) -> list[Entry]:
         room = self._settings.log_bytes_max - self.log_bytes
         if not self.space.is_full and sum(entry.size for entry in entries) <= room:
+            self.is_at_limit &= all(entry.is_small for entry in entries)
             return entries
         admitted: list[Entry] = []
         for entry in entries:
             allowed = room + _SMALL_RESERVE_BYTES if entry.is_small else room
             if entry.size > allowed:
+                self.is_at_limit = True
                 outcome.refused.append((entry, Refused("log_full")))
             elif self.space.is_full and not entry.is_small:
                 outcome.refused.append((entry, self.space.refusal()))

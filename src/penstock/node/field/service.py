@@ -7,7 +7,6 @@ next session with the same numbers.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -67,9 +66,12 @@ class FieldService:
     async def drain(self) -> None:
         """Stop the lines and wait until core holds everything."""
         await self._host.close()
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(DRAIN_S):
                 await self._uplink.wait_acknowledged()
+        except TimeoutError:
+            left = self._uplink.statistics()
+            log.warning("readings_not_accepted", batches=left["pending_batches"])
         if self._session is not None:
             await self._session.close()
 
