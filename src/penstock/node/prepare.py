@@ -91,6 +91,8 @@ def main() -> int:
     home = Home(Path(sys.argv[1]))
     try:
         return _answer(*prepare(home))
+    except BrokenPipeError:  # whoever asked has been stopped meanwhile
+        return EXIT_FAULT
     except OSError as error:
         place = error.filename or home.root
         sentence = f"{place}: {error.strerror}. Penstock must be able to write there; mend this."
