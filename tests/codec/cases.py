@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from penstock.codec.batch import encode_batch
 from penstock.codec.dictionary import (
@@ -38,6 +39,7 @@ from penstock.codec.log_file import (
 )
 from penstock.codec.record import RecordKind, encode_record
 from penstock.codec.trend import EnvelopePen, PenState, RawPen, encode_envelope, encode_raw
+from penstock.commands.envelope import Envelope, seal
 from penstock.model import Batch, Block, Event, Frame, Origin, Receipts, TextColumn, ValueKind
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -106,7 +108,20 @@ INTERVALS = [Interval(ORIGIN, 1, 76), Interval(ORIGIN, 78, 78), Interval(OWN, 1,
 GAP = {"cause": "log_damaged", "first_sequence": 4, "last_sequence": 5}
 ACKNOWLEDGE = RangeAcknowledge(ORIGIN, 1, 76)
 HELLO = {"node": str(ORIGIN.node), "role": "edge", "versions": [1]}
-COMMAND = {"id": "c1", "point": str(PUMP), "value": 40.0}
+NODE_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+COMMAND = Envelope(
+    id="01890a5d-ac96-774b-bcce-b302099a8777",
+    point=str(PUMP),
+    kind=ValueKind.FLOAT,
+    value=40.0,
+    tolerance=0.05,
+    author="user:01890a5d-ac96-774b-bcce-b302099a8111",
+    reason="more water",
+    node=str(ORIGIN.node),
+    sequence=4711,
+    expires_ns=T0 + 5_000_000_000,
+)
+HEARTBEAT = {"crashes": 0, "devices": [], "uplink": {"pending_bytes": 0}}
 QUERY = {"id": 5, "kind": "last", "points": [1, 7]}
 
 
@@ -202,7 +217,8 @@ def encoded() -> dict[str, bytes]:
         ),
         "link-acknowledge": link(LinkType.ACKNOWLEDGE, encode_acknowledge(ACKNOWLEDGE)),
         "link-credit": link(LinkType.CREDIT, encode_credit(2**40)),
-        "link-command": link(LinkType.COMMAND, encode_json(COMMAND)),  # type: ignore[arg-type]
+        "link-command": link(LinkType.COMMAND, seal(COMMAND, NODE_KEY)),
+        "link-heartbeat": link(LinkType.HEARTBEAT, encode_json(HEARTBEAT)),  # type: ignore[arg-type]
         "link-query": link(LinkType.QUERY, encode_json(QUERY)),  # type: ignore[arg-type]
         "live-values-float": live(FLOATS, is_snapshot=True),
         "live-values-int": live(INTS, is_snapshot=False),

@@ -21,8 +21,10 @@ from cases import (
     EVENT,
     GAP,
     GOLDEN,
+    HEARTBEAT,
     HELLO,
     INTERVALS,
+    NODE_KEY,
     ORIGIN,
     OWN,
     QUERY,
@@ -42,6 +44,7 @@ from penstock.codec.log_file import (
     decode_watermark,
 )
 from penstock.codec.record import RecordHeader, RecordKind, decode_header, payload_of
+from penstock.commands.envelope import verify
 from penstock.model import Batch, TextColumn
 
 
@@ -156,8 +159,20 @@ def test_golden_link_frames_decode() -> None:
     assert link.decode_acknowledge(read_link(golden("link-acknowledge"))[1]) == ACKNOWLEDGE
     assert 2**40 == link.decode_credit(read_link(golden("link-credit"))[1])
     assert decode_dictionary(read_link(golden("link-dictionary"))[1]) == ENTRIES
-    for name, document in (("hello", HELLO), ("command", COMMAND), ("query", QUERY)):
+    for name, document in (("hello", HELLO), ("heartbeat", HEARTBEAT), ("query", QUERY)):
         assert link.decode_json(read_link(golden(f"link-{name}"))[1]) == document
+
+
+def test_golden_command_is_signed_and_says_what_may_be_written() -> None:
+    """Sixty-four bytes of signature first; a flipped bit anywhere is no command."""
+    payload = read_link(golden("link-command"))[1]
+    key = NODE_KEY.public_key().public_bytes_raw()
+
+    assert COMMAND == verify(payload, key, T0, ()).envelope
+    for place in range(0, len(payload), 7):
+        flipped = bytearray(payload)
+        flipped[place] ^= 1
+        assert verify(bytes(flipped), key, T0, ()).envelope is None
 
 
 def test_golden_live_frames_hold_what_their_page_says() -> None:

@@ -189,8 +189,9 @@ async def test_csv_is_exact_and_no_cell_is_a_formula(client: httpx.AsyncClient) 
     answer = await client.get("/trend.csv", params=span | {"points": f"{LEVEL},{COUNT},{STATE}"})
 
     rows = list(csv.reader(io.StringIO(answer.text)))
-    assert ["time", "point", "value", "quality", "unit"] == rows[0]
-    assert ["2026-09-21T14:13:20.000000000Z", "plant/tank/level", "0.1", "good", "m"] == rows[1]
+    assert ["time", "point", "value", "quality", "unit", "simulated"] == rows[0]
+    first = ["2026-09-21T14:13:20.000000000Z", "plant/tank/level", "0.1", "good", "m", "false"]
+    assert first == rows[1]
     assert ["", "bad_no_communication"] == rows[2][2:4]
     assert ["inf", "-0.0", str(2**53 + 1), "-1"] == [row[2] for row in rows[3:7]]
     assert ["RUN", '\'=cmd|"x"', "a,b", "'@x"] == [row[2] for row in rows[9:13]]

@@ -44,6 +44,8 @@ CHILD = textwrap.dedent(
     if "exit1" in flags:
         sys.exit(1)
     tell(op="ready", pid=os.getpid(), http="127.0.0.1:1")
+    if "hangs" in flags:
+        tell(op="alive")
     links = []
     while True:
         for sock in select.select([control, *links], [], [])[0]:
@@ -104,7 +106,9 @@ class Script(ProcessSpec):
 class Tree:
     """A running supervisor and what its children have noted."""
 
-    def __init__(self, folder: Path, flags: dict[str, tuple[str, ...]]) -> None:
+    def __init__(
+        self, folder: Path, flags: dict[str, tuple[str, ...]], silent_s_max: float = 30.0
+    ) -> None:
         self.notes_path = folder / "notes"
         self.logs = folder / "logs"
         self.said: list[str] = []
@@ -115,7 +119,9 @@ class Tree:
             Script("field", (path, *flags.get("field", ())), links_to_core=True),
             Script("simulator", (path,), has_control=False),
         ]
-        self.supervisor = Supervisor(specs, self.logs, self.ready.append, self.said.append)
+        self.supervisor = Supervisor(
+            specs, self.logs, self.ready.append, self.said.append, silent_s_max
+        )
         self.task = asyncio.get_running_loop().create_task(self.supervisor.run())
 
     def notes(self, op: str, name: str | None = None) -> list[dict[str, Any]]:
@@ -155,8 +161,8 @@ class Tree:
 async def tree(tmp_path: Path) -> AsyncIterator[Callable[..., Tree]]:
     opened: list[Tree] = []
 
-    def open_(**flags: tuple[str, ...]) -> Tree:
-        opened.append(Tree(tmp_path, flags))
+    def open_(silent_s_max: float = 30.0, **flags: tuple[str, ...]) -> Tree:
+        opened.append(Tree(tmp_path, flags, silent_s_max))
         return opened[-1]
 
     yield open_
@@ -250,6 +256,19 @@ async def test_only_core_can_say_that_a_human_is_needed(tree: Callable[..., Tree
     await wait_for(lambda: len(running.said) == 1)
 
     assert not running.task.done()
+
+
+@pytest.mark.slow
+async def test_who_said_that_it_lives_and_falls_silent_is_ended_and_comes_back(
+    tree: Callable[..., Tree],
+) -> None:
+    """A process can hang without ending; only it can say that its event loop turns."""
+    running = tree(field=("hangs",), silent_s_max=2.0)
+    await wait_for(lambda: len(running.notes("start", "field")) == 2)
+
+    assert running.said[0].startswith("field hangs: silent for ")
+    assert "field ended with -9" in running.said[1]
+    assert 1 == len(running.notes("start", "core"))
 
 
 @pytest.mark.slow

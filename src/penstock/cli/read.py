@@ -69,7 +69,12 @@ def last_rows(client: Client, points: list[Document]) -> Iterator[Document]:
 
 
 def _last_row(point: Document, value: Document | None, now_ns: int) -> Document:
-    row: Document = {"path": point["path"], "id": point["id"], "unit": point["unit"]}
+    row: Document = {
+        "path": point["path"],
+        "id": point["id"],
+        "unit": point["unit"],
+        "simulated": point["simulated"],
+    }
     if value is None:
         return {**row, "value": None, "text": "-", "quality": None, "time": None, "age_s": None}
     time_ns = whole(value["time_ns"])
@@ -92,6 +97,7 @@ def _say_last(client: Client, points: list[Document], *, is_json: bool) -> None:
     for row in found:
         quality, age_s = row["quality"], row["age_s"]
         words = "no sample yet" if quality is None else quality_text(whole(quality))
+        words += " SIMULATED" if row["simulated"] else ""
         age = age_text(age_s if isinstance(age_s, float) else None)
         lines.append((text(row["path"]), text(row["text"]), words, age))
     say_table(("POINT", "VALUE", "QUALITY", "AGE"), lines)

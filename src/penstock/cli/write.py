@@ -20,14 +20,18 @@ if TYPE_CHECKING:
 ENDS = {"confirmed", "rejected", "expired", "failed", "unconfirmed"}
 WAIT_S_MAX = 120.0
 POLL_S = 0.1
+# By state and problem of the state table (commands/engine.py): who said no, and what went out.
 SENTENCES = {
-    "rejected": "The command was refused before it was sent",
-    "expired": "The command expired; nothing was sent",
-    "failed": "The device refused the command",
-    "unconfirmed": (
-        "The command was sent but not read back; look at the machine, then resolve it on screen"
-    ),
+    ("rejected", "refused"): "The device refused the command; it was sent and not carried out",
+    ("expired", "cancelled"): "The command was cancelled; nothing was sent",
+    ("expired", "restarted"): "Penstock restarted before the command was sent; nothing was sent",
+    ("expired", "expired"): "The command expired; nothing was sent",
+    ("failed", "not_sent"): "The command could not be sent; the device got nothing",
+    ("failed", "ignored"): "The device took the command and holds another value",
 }
+UNCONFIRMED = (
+    "The command was sent and not read back; look at the machine, then resolve it on screen"
+)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -115,6 +119,11 @@ def _judge(point: Document, ended: Document, *, is_quiet: bool) -> int:
             read_back = value_text(point, _as_kind(point, result.get("read_back")))
             print(f"Confirmed: {text(point['path'])} reads {read_back}.")
         return EXIT_OK
-    detail = text(result.get("detail"))
-    say_error(f"{SENTENCES[state]}{f' ({detail})' if detail else ''}.")
+    say_error(sentence(state, text(result.get("problem")), text(result.get("detail"))))
     return EXIT_FAULT
+
+
+def sentence(state: str, problem: str, detail: str) -> str:
+    """How a command ended that was not confirmed, with the protocol's own words behind it."""
+    said = SENTENCES.get((state, problem), UNCONFIRMED)
+    return f"{said}{f' ({detail})' if detail else ''}."

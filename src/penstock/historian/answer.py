@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PENS_MAX = 16
 CSV_POINTS_MAX = 256
-CSV_HEADER = ("time", "point", "value", "quality", "unit")
+CSV_HEADER = ("time", "point", "value", "quality", "unit", "simulated")
 Mode = Literal["envelope", "raw", "auto"]
 
 # A spreadsheet takes a cell that begins like this for a formula and runs it.
@@ -93,6 +93,7 @@ class CsvPoint:
     handle: int
     path: str
     unit: str
+    is_simulated: bool = False
 
 
 def csv_rows(
@@ -105,10 +106,10 @@ def csv_rows(
     """
     yield _lines([CSV_HEADER])
     for point in points:
-        path, unit = guarded(point.path), guarded(point.unit)
+        words = guarded(point.path), guarded(point.unit), str(point.is_simulated).lower()
         for rows in rows_between(snapshot, point.handle, from_ns, to_ns):
             for begin in range(0, len(rows), _CSV_ROWS):
-                yield _csv_block(rows.slice(begin, min(len(rows), begin + _CSV_ROWS)), path, unit)
+                yield _csv_block(rows.slice(begin, min(len(rows), begin + _CSV_ROWS)), *words)
 
 
 def guarded(text: str) -> str:
@@ -135,13 +136,13 @@ def cells(rows: Columns) -> list[float | int | str | None]:
     ]
 
 
-def _csv_block(rows: Columns, path: str, unit: str) -> bytes:
+def _csv_block(rows: Columns, path: str, unit: str, simulated: str) -> bytes:
     times = [format_ns(time_ns) for time_ns in rows.time_ns.tolist()]
     words = [quality_word(quality) for quality in rows.quality.tolist()]
     texts = [_cell(item) for item in cells(rows)]
     return _lines(
         [
-            (time, path, text, word, unit)
+            (time, path, text, word, unit, simulated)
             for time, text, word in zip(times, texts, words, strict=True)
         ]
     )

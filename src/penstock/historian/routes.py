@@ -120,7 +120,9 @@ def _add_trends(router: APIRouter, historian: HistorianWorker, directory: PointD
         """All samples of the points as CSV, streamed, one point behind the other."""
         from_ns, to_ns = _span(from_, to)
         wanted = [_existing(directory, principal, id_) for id_ in _ids(points, CSV_POINTS_MAX)]
-        asked = [CsvPoint(point.handle, point.path, point.unit) for point in wanted]
+        asked = [
+            CsvPoint(point.handle, point.path, point.unit, point.simulated) for point in wanted
+        ]
         snapshot = historian.historian.pin([point.handle for point in wanted])
         return StreamingResponse(
             csv_rows(snapshot, asked, from_ns, to_ns),

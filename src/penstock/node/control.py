@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MESSAGE_BYTES_MAX = 256 * 1024
 FDS_MAX = 4
+ALIVE_S = 2.0
 ENVIRONMENT = "PENSTOCK_CONTROL_FD"
 
 Message = dict[str, object]
@@ -38,6 +39,7 @@ class Control:
         self._buffer = b""
         self._fds: list[int] = []
         self._is_open = True
+        self._beat: asyncio.TimerHandle | None = None
         sock.setblocking(False)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock, self._read)
@@ -62,10 +64,17 @@ class Control:
             else:
                 self._sock.sendall(data)
 
+    def keep_alive(self) -> None:
+        """Tell the other end, now and every few seconds, that this event loop turns."""
+        self.send({"op": "alive"})
+        self._beat = self._loop.call_later(ALIVE_S, self.keep_alive)
+
     def close(self) -> None:
         """Stop listening and close."""
         if self._is_open:
             self._is_open = False
+            if self._beat is not None:
+                self._beat.cancel()
             self._loop.remove_reader(self._sock)
             self._sock.close()
 

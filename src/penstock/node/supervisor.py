@@ -34,6 +34,7 @@ EXIT_CONFIG = 2
 EXIT_FAULT = 1
 FIRST_STARTS_MAX = 3
 WATCH_S = 0.1
+SILENT_S_MAX = 30.0
 RELINK_S = 1.0
 
 
@@ -48,6 +49,7 @@ class Child:
     restarts: int = 0
     pause_s: float = RESTART_S_MIN / 2
     last_exit: int | None = None
+    alive_at: float | None = None
     reader: int | None = None
     buffer: bytes = b""
     facts: Message = field(default_factory=dict)
@@ -67,7 +69,10 @@ class Supervisor:
         logs: Path,
         on_ready: Callable[[Message], None],
         say: Callable[[str], None],
+        silent_s_max: float = SILENT_S_MAX,
     ) -> None:
+        self._silent_s_max = silent_s_max
+        self._watched_at = time.monotonic()
         self._children = {spec.name: Child(spec) for spec in specs}
         self._on_ready = on_ready
         self._say = say
@@ -109,6 +114,7 @@ class Supervisor:
         os.close(writer)
         theirs.close()
         child.started = time.monotonic()
+        child.alive_at = None
         self._read_log(child, reader)
         if child.spec.has_control:
             child.control = Control(
@@ -132,10 +138,20 @@ class Supervisor:
             _link(core, child)
 
     def _watch(self) -> None:
+        now, before = time.monotonic(), self._watched_at
+        self._watched_at = now
+        if now - before > self._silent_s_max / 2:  # it was we who slept: give everybody new time
+            for child in self._children.values():
+                child.alive_at = None if child.alive_at is None else now
         for child in self._children.values():
-            if child.process is None or child.is_alive:
+            if child.process is None:
                 continue
-            self._on_exit(child)
+            if not child.is_alive:
+                self._on_exit(child)
+            elif child.alive_at is not None and now - child.alive_at > self._silent_s_max:
+                self._say(f"{child.spec.name} hangs: silent for {now - child.alive_at:.0f} s.")
+                child.alive_at = None
+                child.process.kill()
 
     def _on_exit(self, child: Child) -> None:
         assert child.process is not None
@@ -165,7 +181,9 @@ class Supervisor:
             self._start(child)
 
     def _on_message(self, child: Child, message: Message) -> None:
-        if message.get("op") == "ready":
+        if message.get("op") == "alive":
+            child.alive_at = time.monotonic()
+        elif message.get("op") == "ready":
             child.facts = message
             if child.spec.name == "core" and not self._is_ready:
                 self._is_ready = True

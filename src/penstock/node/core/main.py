@@ -53,6 +53,7 @@ class CoreProcess:
             log.warning("ports_file_not_written", path=str(path), error=str(error))
         if self.control is not None:
             self.control.send({"op": "ready", "pid": os.getpid(), **facts})
+            self.control.keep_alive()
 
     def _on_link_lost(self) -> None:
         """Both ends may live and the link be gone (damaged bytes): only the supervisor has more."""

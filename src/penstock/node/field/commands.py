@@ -13,6 +13,7 @@ from uuid import UUID
 
 import orjson
 import structlog
+from pydantic import TypeAdapter, ValidationError
 
 from penstock.commands.command import EventKind
 from penstock.commands.engine import is_equal
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 COMMANDS_MAX = 32
+_USED = TypeAdapter(dict[str, int])
 WRITE_TIMEOUT_S = 8.0
 # When to look after the write; a drive may need seconds to take a set point over.
 READ_BACK_AT_S = (0.0, 0.2, 0.5, 1.0, 2.0, 3.5, 5.0, 7.0)
@@ -144,10 +146,10 @@ class CommandHand:
 
     def _load(self) -> UsedIds:
         try:
-            return UsedIds(orjson.loads(self._disk.read(self._path)))
+            return UsedIds(_USED.validate_json(self._disk.read(self._path)))
         except FileNotFoundError:
             return UsedIds()
-        except orjson.JSONDecodeError as error:  # an envelope lives for seconds; a start takes more
+        except ValidationError as error:  # an envelope lives for seconds; a start takes more
             log.warning("used_commands_damaged", path=str(self._path), detail=str(error))
             return UsedIds()
 

@@ -43,6 +43,7 @@ async def serve(data: Path, node: UUID) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal's Ctrl-C: supervisor's
     control.send({"op": "ready", "pid": os.getpid()})
+    control.keep_alive()
     await stop.wait()
     await service.drain()
     control.close()
