@@ -50,7 +50,8 @@ COLOURED = """([id, margin]) => {
     for (let at = 0; at < image.width * axisAt * 4; at += 4) {
         const [r, g, b, a] = image.data.subarray(at, at + 4);
         const isGrey = Math.max(r, g, b) - Math.min(r, g, b) < 24;
-        if (a > 0 && !isGrey) columns.add(((at / 4) % image.width) / scale);
+        const x = ((at / 4) % image.width) / scale;
+        if (a > 0 && !isGrey && x > 52) columns.add(x);
     }
     const all = [...columns].sort((a, b) => a - b);
     const [left, right] = gaps[0];
