@@ -9,6 +9,7 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 FS_IOC_SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = 2
 FILL_BYTES = 64 * 1024
+UNMOUNT_S_MAX = 15.0
 
 
 def need_root(*programs: str) -> None:
@@ -75,7 +77,11 @@ class Ext4:
         run("mount", "-o", "loop", self._image, self.place)
 
     def unmount(self) -> None:
-        subprocess.run(["umount", self.place], check=True)
+        """Processes that were killed a moment ago may still hold files."""
+        until = time.monotonic() + UNMOUNT_S_MAX
+        while subprocess.run(["umount", self.place], capture_output=True, check=False).returncode:
+            assert time.monotonic() < until, f"{self.place} stays busy"
+            time.sleep(0.1)
 
     def cut_power(self) -> None:
         """What was not synced is gone; nothing more reaches the disk."""

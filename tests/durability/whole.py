@@ -230,8 +230,9 @@ class Whole:
             if not cursor:
                 return found[::-1]
 
-    def findings(self) -> set[str]:
-        return {item["code"] for item in self.get("/system")["findings"]}
+    def notices(self) -> set[str]:
+        """Codes of what the System page wants somebody to look at."""
+        return {item["code"] for item in self.get("/system")["notices"]}
 
 
 def digest(record: LogRecord) -> int:

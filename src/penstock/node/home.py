@@ -15,6 +15,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from penstock.world import SystemDisk
+
 FORMAT = 1
 
 
@@ -75,11 +77,10 @@ class Home:
             document = json.loads(path.read_text())
             assert document["format"] == FORMAT, f"{path} is of format {document['format']}"
             return str(document["keys"])
-        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        name = secrets.token_hex(4)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"format": FORMAT, "keys": name}) + "\n")
-        temporary.replace(path)
+        name, disk = secrets.token_hex(4), SystemDisk()
+        disk.make_folder(self.data)
+        # Synced: a power cut that empties it would part the data from its keys for good.
+        disk.write_whole(path, [json.dumps({"format": FORMAT, "keys": name}).encode() + b"\n"])
         return name
 
 

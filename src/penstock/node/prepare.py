@@ -17,6 +17,7 @@ from penstock.node.check import Checked, check_home
 from penstock.node.home import FORMAT, Home, lock, lock_holder
 from penstock.security.keys import NodeKeys, key_folder, open_keys
 from penstock.state import needs_migration
+from penstock.world import SystemDisk
 
 EXIT_FAULT = 1
 EXIT_CONFIG = 2
@@ -101,7 +102,7 @@ def main() -> int:
 
 def _make_folders(home: Home) -> None:
     for folder in (home.root, home.data, home.log, home.segments, home.logs):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        SystemDisk().make_folder(folder)
 
 
 def _refusal(checked: Checked) -> Answer:
