@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from product import PENSTOCK, Product, processes_of, running_product
 
+from penstock.cli.client import Client
+from penstock.node.home import Home
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 SPEED = "Lakeside Water/Intake/P-101/speed"
@@ -82,6 +85,20 @@ def test_read_shows_a_value_with_unit_quality_and_age(product: Product) -> None:
     assert "good" in line
 
 
+def test_the_system_page_counts_what_lines_and_node_do(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_for_data(product)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", product.environment["XDG_RUNTIME_DIR"])
+    system = Client(Home(product.home)).get("/system")
+    counters = system["counters"]
+    line = system["connections"][0]["counters"]  # type: ignore[index,call-overload]
+
+    assert {"downlink_batches", "uplink_rows", "alarms_events", "field_crashes"} <= set(counters)  # type: ignore[arg-type]
+    assert {"server_requests_refused", "commands_behind_records"} <= set(counters)  # type: ignore[arg-type]
+    assert {"polls", "requests", "connects"} <= set(line)  # type: ignore[arg-type]
+
+
 def test_read_takes_patterns_and_all(product: Product) -> None:
     some = json.loads(product.cli("read", "Lakeside Water/Intake/*", "--json").stdout)
     every = json.loads(product.cli("read", "--all", "--json").stdout)
@@ -142,10 +159,10 @@ def test_check_and_doctor_work_beside_a_running_penstock(product: Product) -> No
     assert 0 == product.cli("check").returncode
     done = product.cli("doctor", "--json")
 
-    findings = {row["name"]: row for row in json.loads(done.stdout)["findings"]}
+    notices = {row["name"]: row for row in json.loads(done.stdout)["notices"]}
     assert 0 == done.returncode, done.stdout
-    assert "answers" in findings["http"]["detail"]
-    assert "answers" in findings["https"]["detail"]
+    assert "answers" in notices["http"]["detail"]
+    assert "answers" in notices["https"]["detail"]
 
 
 def test_a_second_start_says_who_holds_the_home(product: Product) -> None:

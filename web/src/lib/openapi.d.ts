@@ -794,6 +794,28 @@ export interface components {
             outcome: string;
         };
         /**
+         * AuditView
+         * @description Whether the chain of audit entries is whole.
+         */
+        AuditView: {
+            /** Entries */
+            entries: number;
+            /** Unbroken */
+            unbroken: boolean;
+        };
+        /**
+         * CertificateView
+         * @description A certificate in use.
+         */
+        CertificateView: {
+            /** Name */
+            name: string;
+            /** Not After Ns */
+            not_after_ns: string;
+            /** Days Left */
+            days_left: number;
+        };
+        /**
          * CheckView
          * @description One check of the desk.
          */
@@ -806,6 +828,16 @@ export interface components {
             params: {
                 [key: string]: components["schemas"]["JsonValue"];
             };
+        };
+        /**
+         * ClockView
+         * @description The wall clock against the steady one, since the start.
+         */
+        ClockView: {
+            /** Jump Ms */
+            jump_ms: number;
+            /** Jumped */
+            jumped: boolean;
         };
         /**
          * CommandView
@@ -854,6 +886,43 @@ export interface components {
             commands: components["schemas"]["CommandView"][];
         };
         /**
+         * ConnectionView
+         * @description One device. `counters` are those of its line, which it shares with the line's others.
+         */
+        ConnectionView: {
+            /** Name */
+            name: string;
+            /** Kind */
+            kind: string;
+            /** Device */
+            device: string;
+            /** Address */
+            address: string;
+            /** Points */
+            points: number;
+            /** Answer Ms */
+            answer_ms: number | null;
+            /** Good Pct */
+            good_pct: number | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "good" | "slow" | "lost" | "off";
+            /** Since Ns */
+            since_ns: string;
+            /** Unprotected */
+            unprotected: boolean;
+            /** Missed */
+            missed: number;
+            /** Stretched */
+            stretched: number;
+            /** Counters */
+            counters: {
+                [key: string]: number;
+            };
+        };
+        /**
          * Counts
          * @description How many of one priority stand in the active list.
          */
@@ -868,6 +937,50 @@ export interface components {
              * @default 0
              */
             unacknowledged: number;
+        };
+        /**
+         * DiskView
+         * @description Space of the data folder's file system.
+         */
+        DiskView: {
+            /** Path */
+            path: string;
+            /** Total Bytes */
+            total_bytes: number;
+            /** Free Bytes */
+            free_bytes: number;
+            /** Data Bytes */
+            data_bytes: number;
+            /** Log Bytes */
+            log_bytes: number;
+            /** Segments Bytes */
+            segments_bytes: number;
+        };
+        /**
+         * FlowView
+         * @description The way of the data from the devices to the screens.
+         */
+        FlowView: {
+            /** Values Per S */
+            values_per_s: number;
+            /** Log Sync Ms */
+            log_sync_ms: number | null;
+            /** Log Sync Max Ms */
+            log_sync_max_ms: number;
+            /** Log Pending */
+            log_pending: number;
+            /** Rules */
+            rules: number;
+            /** Rules Behind Records */
+            rules_behind_records: number;
+            /** Head Rows */
+            head_rows: number;
+            /** Head Bytes */
+            head_bytes: number;
+            /** Bytes Per Sample */
+            bytes_per_sample: number | null;
+            /** Screens */
+            screens: number;
         };
         /**
          * JournalView
@@ -928,6 +1041,22 @@ export interface components {
             priority: number;
         };
         /**
+         * LogView
+         * @description The log: what is safe on disk, and what was refused or lost.
+         */
+        LogView: {
+            /** Durable Sequence */
+            durable_sequence: string;
+            /** Incarnation */
+            incarnation: number;
+            /** Refused Total */
+            refused_total: number;
+            /** Gaps */
+            gaps: number;
+            /** Files */
+            files: number;
+        };
+        /**
          * LoginBody
          * @description Name and password.
          */
@@ -966,6 +1095,23 @@ export interface components {
             principal: string;
             /** Text */
             text: string;
+        };
+        /**
+         * NoticeView
+         * @description Something that somebody should look at; `code` has its words in the web app.
+         */
+        NoticeView: {
+            /** Code */
+            code: string;
+            /**
+             * Severity
+             * @enum {string}
+             */
+            severity: "note" | "warning";
+            /** Params */
+            params: {
+                [key: string]: string | number | null;
+            };
         };
         /**
          * PasswordBody
@@ -1081,6 +1227,52 @@ export interface components {
             place: string;
             /** Message */
             message: string;
+        };
+        /**
+         * ProcessView
+         * @description One process of this node; memory and CPU are null where there is no /proc.
+         */
+        ProcessView: {
+            /** Name */
+            name: string;
+            /** Pid */
+            pid: number | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "running" | "restarting" | "stopped";
+            /** Up S */
+            up_s: number | null;
+            /** Cpu Pct */
+            cpu_pct: number | null;
+            /** Pss Mb */
+            pss_mb: number | null;
+            /** Rss Mb */
+            rss_mb: number | null;
+            /** Memory Limit Mb */
+            memory_limit_mb: number;
+            /** Restarts */
+            restarts: number;
+            /** Last Exit */
+            last_exit: number | null;
+        };
+        /**
+         * QueueView
+         * @description A queue with its limit.
+         */
+        QueueView: {
+            /** Name */
+            name: string;
+            /** Used */
+            used: number;
+            /** Limit */
+            limit: number;
+            /**
+             * Unit
+             * @enum {string}
+             */
+            unit: "bytes" | "works";
         };
         /**
          * ResolveBody
@@ -1257,6 +1449,44 @@ export interface components {
             time_ns: string;
             /** Detail */
             detail: string | null;
+        };
+        /**
+         * SystemView
+         * @description The whole node, as of now; `counters` are named `<part>_<what>`.
+         */
+        SystemView: {
+            /** Ok */
+            ok: boolean;
+            /** Notices */
+            notices: components["schemas"]["NoticeView"][];
+            /** Started Ns */
+            started_ns: string;
+            /** Server Time Ns */
+            server_time_ns: string;
+            flow: components["schemas"]["FlowView"];
+            /** Processes */
+            processes: components["schemas"]["ProcessView"][];
+            /** Connections */
+            connections: components["schemas"]["ConnectionView"][];
+            disk: components["schemas"]["DiskView"];
+            clock: components["schemas"]["ClockView"];
+            /** Certificates */
+            certificates: components["schemas"]["CertificateView"][];
+            audit: components["schemas"]["AuditView"];
+            /**
+             * Kernels
+             * @enum {string}
+             */
+            kernels: "compiled" | "fallback";
+            /** Queues */
+            queues: components["schemas"]["QueueView"][];
+            log: components["schemas"]["LogView"];
+            /** Simulated */
+            simulated: boolean;
+            /** Counters */
+            counters: {
+                [key: string]: number;
+            };
         };
         /**
          * TextBody
@@ -2343,9 +2573,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    };
+                    "application/json": components["schemas"]["SystemView"];
                 };
             };
             /** @description A problem: what happened and what to do */

@@ -1,8 +1,9 @@
 /**
- * The nouns of the HTTP contract, written by hand until the OpenAPI document generates them.
+ * The nouns of the HTTP contract; those that the page needs more exactly are written by hand.
  *
  * Nanosecond times are strings (`Ns`), because a double cannot hold them; see `time.ts`.
  */
+import type { components } from "./openapi.d.ts";
 
 export type Ns = string;
 export type Language = "en" | "de";
@@ -171,77 +172,5 @@ export interface Command {
   history: { state: CommandState; time_ns: Ns; detail: string | null }[];
 }
 
-export interface System {
-  ok: boolean;
-  findings: {
-    code: string;
-    params: Record<string, string | number | null>;
-    severity: "note" | "warning";
-  }[];
-  started_ns: Ns;
-  server_time_ns: Ns;
-  /** A server names of each pair what it measures; what is not there is not shown. */
-  flow: {
-    values_per_s: number;
-    log_unsynced_ms?: number | null;
-    log_fsync_p99_ms?: number | null;
-    log_sync_ms?: number | null;
-    log_sync_max_ms?: number | null;
-    log_pending?: number;
-    rules_behind_ms?: number | null;
-    rules_behind_records?: number;
-    rules?: number;
-    head_rows: number;
-    head_bytes: number;
-    bytes_per_sample: number | null;
-    screens: number;
-  };
-  processes: {
-    name: string;
-    pid: number | null;
-    state: "running" | "restarting" | "stopped";
-    up_s: number | null;
-    cpu_pct: number | null;
-    pss_mb: number | null;
-    rss_mb: number | null;
-    memory_limit_mb: number | null;
-    restarts: number;
-    last_exit: string | null;
-  }[];
-  connections: Connection[];
-  disk: {
-    path: string;
-    total_bytes: number;
-    free_bytes: number;
-    data_bytes: number;
-    log_bytes: number;
-    segments_bytes: number;
-  };
-  clock: { offset_ms?: number | null; jump_ms?: number | null; jumped: boolean };
-  certificates: { name: string; days_left: number }[];
-  audit: { entries: number; unbroken: boolean };
-  kernels: "compiled" | "fallback";
-  queues: { name: string; used: number; limit: number; unit: string }[];
-  log: {
-    sequence?: number | string;
-    durable_sequence: number | string;
-    incarnation: number | string;
-    refused_total: number;
-  };
-  simulated: boolean;
-}
-
-export interface Connection {
-  name: string;
-  kind: string;
-  device: string | null;
-  address: string;
-  points: number;
-  answer_ms: number | null;
-  good_pct_24h?: number | null;
-  /** Since the connection was made, where the server keeps no 24 h. */
-  good_pct?: number | null;
-  state: "good" | "slow" | "lost" | "off";
-  since_ns: Ns;
-  unprotected: boolean;
-}
+export type System = components["schemas"]["SystemView"];
+export type Connection = components["schemas"]["ConnectionView"];

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 APPLY_RETRY_S = 2.0
-RENEW_CHECK_S = 3_600.0
 TIDY_S = 300.0
 
 
@@ -75,7 +74,19 @@ class Core:
             field=self.field,
             on_applied=self._on_applied,
         )
-        self.status = NodeStatus(parts, self.field, self.projector, self.rule_worker, self.hub)
+        self.status = NodeStatus(
+            parts,
+            self.field,
+            self.rule_worker,
+            self.hub,
+            {
+                "downlink": lambda: self.field.counters,
+                "alarms": self.projector.statistics,
+                "commands": self.commands.projector.statistics,
+                "rules": self.rule_worker.statistics,
+                "live": self.hub.statistics,
+            },
+        )
 
     def _build_alarms(self) -> None:
         parts = self.parts
@@ -116,6 +127,7 @@ class Core:
         """Until `stop`; the way out drains what was read."""
         parts = self.parts
         app = build_app(self)
+        self.status.sources["server"] = app.statistics
         self.absence.on_change(self.field.is_connected)  # the field may never come up
         async with asyncio.TaskGroup() as group:
             background = [

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from penstock.alarms.routes import alarm_router
@@ -15,11 +15,12 @@ from penstock.model import ConfigError, Refused
 from penstock.node.core.apply import Applier, Prepared
 from penstock.node.core.limits import limits_of
 from penstock.node.core.status import NodeStatus
+from penstock.node.core.views import SystemView
 from penstock.registry.routes import routes as registry_routes
 from penstock.rules.rule import Rule
 from penstock.security import Entry, Principal, Security
 from penstock.security.routes import requires
-from penstock.server.app import Services, create_app
+from penstock.server.app import PenstockApp, Services, create_app
 from penstock.server.live_routes import live_routes
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class ApplyView(_View):
     warnings: list[ProblemView]
 
 
-def build_app(core: "Core") -> FastAPI:
+def build_app(core: "Core") -> PenstockApp:
     """The HTTP application of a core process; historian first: `/points/last` is no point."""
     parts = core.parts
     names = parts.security.principal_names
@@ -94,9 +95,9 @@ def node_routes(
     router = APIRouter(tags=["node"])
 
     @router.get("/system", dependencies=[requires("view", is_anywhere=True)])
-    async def get_system() -> dict[str, object]:
+    async def get_system() -> SystemView:
         """Processes, flow, connections, disk and safeguards of this node."""
-        return dict(status.document())
+        return status.view()
 
     @router.get("/apply", dependencies=[requires("configure")])
     async def plan_apply() -> ApplyView:
@@ -129,7 +130,7 @@ async def _checked(work: Awaitable[T]) -> T:
 
 def _view(prepared: Prepared, files: Sequence[str], before: Sequence[Rule]) -> ApplyView:
     plan = prepared.registry
-    paths = {point.id: point.path for point in plan.points}
+    paths = {point.id: point.path for point in (*plan.removed, *plan.points)}
     old = {rule.id: rule for rule in before}
     new = {rule.id: rule for rule in prepared.rules.rules}
 

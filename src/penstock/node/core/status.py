@@ -5,18 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from penstock.node.core.system import (
-    Rates,
-    connection_rows,
-    disk_row,
-    findings,
-    process_rows,
-)
+from penstock.node.core.system import Rates, connection_rows, disk_row, notices, process_rows
+from penstock.node.core.views import SystemView
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from penstock.alarms.projector import AlarmProjector
     from penstock.alarms.worker import RuleWorker
     from penstock.model import ConfigProblem
     from penstock.model.event import Json
@@ -25,35 +19,42 @@ if TYPE_CHECKING:
     from penstock.server.live import LiveHub
 
     Document = dict[str, Json]
+    Statistics = Callable[[], Mapping[str, int]]
 
 SILENT_AFTER_S = 5.0
 SUSPICIOUS_JUMP_NS = 3_600 * 1_000_000_000
 
 
 class NodeStatus:
-    """Made once; `processes` is the supervisor's table as it was told last."""
+    """Made once; `processes` is the supervisor's table as it was told last.
+
+    `sources` are the parts whose counters are shown, by the name that goes before them.
+    """
 
     def __init__(
         self,
         parts: Parts,
         field: FieldLink,
-        projector: AlarmProjector,
         rules: RuleWorker,
         hub: LiveHub,
+        sources: Mapping[str, Statistics],
     ) -> None:
         self._parts = parts
         self._field = field
-        self._projector = projector
         self._rules = rules
         self._hub = hub
+        self.sources: dict[str, Statistics] = dict(sources)
         self._rates = Rates()
         self._started_ns = parts.clock.now_ns()
         self._started_monotonic_ns = parts.clock.monotonic_ns()
         self.processes: list[Document] = []
         self.configuration_problems: Sequence[ConfigProblem] = ()
 
-    def document(self) -> Document:
+    def view(self) -> SystemView:
         """Everything, as of now."""
+        return SystemView.model_validate(self._document())
+
+    def _document(self) -> Document:
         parts, now_s = self._parts, time.monotonic()
         log, history = parts.log.statistics(), parts.historian.historian.statistics()
         processes = process_rows(self.processes, self._rates, now_s)
@@ -62,12 +63,12 @@ class NodeStatus:
         disk = disk_row(parts.home.data, log["file_bytes"], history["segment_bytes"])
         audit = parts.security.audit.status()
         found = (
-            findings(processes, connections, disk, bool(log["is_full"]), audit.is_unbroken)
-            + self._configuration_findings()
+            notices(processes, connections, disk, bool(log["is_full"]), audit.is_unbroken)
+            + self._configuration_notices()
         )
         return {
             "ok": not any(item["severity"] == "warning" for item in found),
-            "findings": list(found),
+            "notices": list(found),
             "started_ns": str(self._started_ns),
             "server_time_ns": str(parts.clock.now_ns()),
             "flow": self._flow(log, history, now_s),
@@ -94,7 +95,17 @@ class NodeStatus:
                 "files": log["files"],
             },
             "simulated": any(point.simulated for point in parts.registry.snapshot.points),
+            "counters": self._counters(),
         }
+
+    def _counters(self) -> Document:
+        uplink = self._field.heartbeat.get("uplink", {})
+        assert isinstance(uplink, dict)
+        found: Document = {f"uplink_{name}": number for name, number in uplink.items()}
+        found["field_crashes"] = self._field.heartbeat.get("crashes", 0)
+        for part, statistics in self.sources.items():
+            found |= {f"{part}_{name}": number for name, number in statistics().items()}
+        return found
 
     def _mark_silent(self, processes: Sequence[Document]) -> None:
         """A field process that runs and is not on the link does nothing for anybody."""
@@ -159,7 +170,7 @@ class NodeStatus:
             )
         return rows
 
-    def _configuration_findings(self) -> list[Document]:
+    def _configuration_notices(self) -> list[Document]:
         return [
             {
                 "code": "configuration_problem",

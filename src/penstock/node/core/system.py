@@ -102,7 +102,8 @@ def connection_rows(heartbeat: Mapping[str, Json]) -> list[Document]:
 
 def _connection_row(device: Document) -> Document:
     answer_ms, rows = device["answer_ms"], device["rows"]
-    good = device["good_rows"]
+    good, counters = device["good_rows"], device["counters"]
+    assert isinstance(counters, dict)
     is_connected = device["is_connected"]
     state = "lost" if is_connected is False else "good"
     if state == "good" and isinstance(answer_ms, int | float) and answer_ms > SLOW_ANSWER_MS:
@@ -119,8 +120,9 @@ def _connection_row(device: Document) -> Document:
         "state": "off" if is_connected is None else state,
         "since_ns": str(device["since_ns"]),
         "unprotected": not device["is_protected"],
-        "missed": device["missed"],
-        "stretched": device["stretched"],
+        "missed": counters["missed"],
+        "stretched": counters["stretched"],
+        "counters": counters,
     }
 
 
@@ -137,7 +139,7 @@ def disk_row(data: Path, log_bytes: int, segment_bytes: int) -> Document:
     }
 
 
-def findings(
+def notices(
     processes: Sequence[Document],
     connections: Sequence[Document],
     disk: Document,
@@ -147,21 +149,21 @@ def findings(
     """What somebody should look at, worst first."""
     found: list[Document] = []
     if is_log_full:
-        found.append(_finding("log_full", "warning", {}))
+        found.append(_notice("log_full", "warning", {}))
     if not audit_ok:
-        found.append(_finding("audit_broken", "warning", {}))
+        found.append(_notice("audit_broken", "warning", {}))
     free, total = disk["free_bytes"], disk["total_bytes"]
     assert isinstance(free, int)
     assert isinstance(total, int)
     if free < 0.05 * total:
-        found.append(_finding("disk_low", "warning", {"free_bytes": free}))
+        found.append(_notice("disk_low", "warning", {"free_bytes": free}))
     found += [
-        _finding("process_restarting", "warning", {"name": row["name"]})
+        _notice("process_restarting", "warning", {"name": row["name"]})
         for row in processes
         if row["state"] != "running"
     ]
     found += [
-        _finding(
+        _notice(
             f"connection_{row['state']}",
             "warning" if row["state"] == "lost" else "note",
             {"name": row["name"], "device": row["device"]},
@@ -172,5 +174,5 @@ def findings(
     return found
 
 
-def _finding(code: str, severity: str, params: Document) -> Document:
+def _notice(code: str, severity: str, params: Document) -> Document:
     return {"code": code, "severity": severity, "params": params}

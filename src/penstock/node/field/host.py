@@ -250,7 +250,7 @@ def _device_rows(runner: LineRunner) -> list[Json]:
             "points": len(device.points),
             "rows": device.rows,
             "good_rows": device.good_rows,
-            **runner.counters,
+            "counters": dict(runner.statistics()),
         }
         for device in runner.devices.values()
     ]

@@ -126,6 +126,10 @@ class LineRunner:
         """Whether this line feeds the point."""
         return handle in self._kinds
 
+    def statistics(self) -> dict[str, int]:
+        """Counters of the schedule and those of the connector; the host's own win."""
+        return {**self._connector.statistics(), **self.counters}
+
     def submit(self, job: Job) -> bool:
         """Queue a write or read-back; False when the queue is full."""
         if self._jobs.full():

@@ -9,7 +9,6 @@ export interface Raised {
   type: string;
   time_ns: string;
   point_id?: string | null;
-  point?: string | null;
 }
 
 export interface Rates {
@@ -34,7 +33,7 @@ export function ratesOf(
     const column = COLUMNS - 1 - Number(age / COLUMN_NS);
     if (age < 0n || column < 0) continue;
     total[column] = (total[column] ?? 0) + 1;
-    const area = areaOf(event.point_id ?? event.point ?? "");
+    const area = areaOf(event.point_id ?? "");
     if (area === undefined) continue;
     const counts = byArea.get(area) ?? new Array<number>(COLUMNS).fill(0);
     counts[column] = (counts[column] ?? 0) + 1;

@@ -1,6 +1,6 @@
 /** Figures of the System page, in the unit a person would choose. Pure. */
 import { format } from "../../lib/numbers.ts";
-import type { Connection, Language } from "../../lib/types.ts";
+import type { Language } from "../../lib/types.ts";
 
 const NBSP = "\u00a0";
 
@@ -32,14 +32,4 @@ export function upTime(seconds: number, language: Language): string {
 export function figure(value: number, language: Language): string {
   const size = Math.abs(value);
   return format(value, size >= 10 || size === 0 ? 0 : size >= 1 ? 1 : 2, language);
-}
-
-/** Share of good samples: of 24 h where the server keeps it, else since the connection was made. */
-export function goodPct(c: Pick<Connection, "good_pct_24h" | "good_pct">): number | null {
-  return c.good_pct_24h ?? c.good_pct ?? null;
-}
-
-/** Of two figures that a server may have, the first that is there. */
-export function known(...values: (number | null | undefined)[]): number | null {
-  return values.find((v): v is number => typeof v === "number") ?? null;
 }

@@ -1,7 +1,7 @@
 /** Figures of the System page. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, figure, goodPct, known, upTime } from "./findings.ts";
+import { bytes, figure, upTime } from "./figures.ts";
 
 test("bytes in the unit a person would choose", () => {
   assert.equal(bytes(0, "en"), "0\u00a0B");
@@ -19,12 +19,4 @@ test("small figures keep a digit, large ones none", () => {
   assert.equal(figure(0.834, "en"), "0.83");
   assert.equal(figure(3.14, "en"), "3.1");
   assert.equal(figure(27.4, "en"), "27");
-});
-
-test("what a server does not measure is null, not 0", () => {
-  assert.equal(goodPct({}), null);
-  assert.equal(goodPct({ good_pct: 99 }), 99);
-  assert.equal(goodPct({ good_pct_24h: 98, good_pct: 99 }), 98);
-  assert.equal(known(undefined, null), null);
-  assert.equal(known(null, 0), 0);
 });

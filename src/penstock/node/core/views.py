@@ -1,0 +1,143 @@
+"""What GET /system answers: processes, flow, connections, disk, safeguards, counters.
+
+Unknown fields are refused, so that a number that is gathered and not declared here
+fails a test instead of being dropped without a word.
+"""
+
+# No `from __future__ import annotations`: FastAPI reads the annotations at run time.
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NoticeView(_View):
+    """Something that somebody should look at; `code` has its words in the web app."""
+
+    code: str
+    severity: Literal["note", "warning"]
+    params: dict[str, str | int | float | None]
+
+
+class FlowView(_View):
+    """The way of the data from the devices to the screens."""
+
+    values_per_s: float
+    log_sync_ms: float | None
+    log_sync_max_ms: float
+    log_pending: int
+    rules: int
+    rules_behind_records: int
+    head_rows: int
+    head_bytes: int
+    bytes_per_sample: float | None
+    screens: int
+
+
+class ProcessView(_View):
+    """One process of this node; memory and CPU are null where there is no /proc."""
+
+    name: str
+    pid: int | None
+    state: Literal["running", "restarting", "stopped"]
+    up_s: float | None
+    cpu_pct: float | None
+    pss_mb: float | None
+    rss_mb: float | None
+    memory_limit_mb: int
+    restarts: int
+    last_exit: int | None
+
+
+class ConnectionView(_View):
+    """One device. `counters` are those of its line, which it shares with the line's others."""
+
+    name: str
+    kind: str
+    device: str
+    address: str
+    points: int
+    answer_ms: float | None
+    good_pct: float | None
+    state: Literal["good", "slow", "lost", "off"]
+    since_ns: str
+    unprotected: bool
+    missed: int
+    stretched: int
+    counters: dict[str, int]
+
+
+class DiskView(_View):
+    """Space of the data folder's file system."""
+
+    path: str
+    total_bytes: int
+    free_bytes: int
+    data_bytes: int
+    log_bytes: int
+    segments_bytes: int
+
+
+class ClockView(_View):
+    """The wall clock against the steady one, since the start."""
+
+    jump_ms: float
+    jumped: bool
+
+
+class CertificateView(_View):
+    """A certificate in use."""
+
+    name: str
+    not_after_ns: str
+    days_left: int
+
+
+class AuditView(_View):
+    """Whether the chain of audit entries is whole."""
+
+    entries: int
+    unbroken: bool
+
+
+class QueueView(_View):
+    """A queue with its limit."""
+
+    name: str
+    used: int
+    limit: int
+    unit: Literal["bytes", "works"]
+
+
+class LogView(_View):
+    """The log: what is safe on disk, and what was refused or lost."""
+
+    durable_sequence: str
+    incarnation: int
+    refused_total: int
+    gaps: int
+    files: int
+
+
+class SystemView(_View):
+    """The whole node, as of now; `counters` are named `<part>_<what>`."""
+
+    ok: bool
+    notices: list[NoticeView]
+    started_ns: str
+    server_time_ns: str
+    flow: FlowView
+    processes: list[ProcessView]
+    connections: list[ConnectionView]
+    disk: DiskView
+    clock: ClockView
+    certificates: list[CertificateView]
+    audit: AuditView
+    kernels: Literal["compiled", "fallback"]
+    queues: list[QueueView]
+    log: LogView
+    simulated: bool
+    counters: dict[str, int]

@@ -1,0 +1,62 @@
+"""The rows of the System page and the notices drawn from them."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.model.event import Json
+from penstock.node.core.system import connection_rows, notices
+from penstock.node.core.views import ConnectionView, NoticeView
+
+Document = dict[str, Json]
+
+
+def device(**changes: Json) -> Document:
+    """A row of a heartbeat."""
+    row: Document = {
+        "connector": "pumps", "plugin": "Modbus", "device": "pump-1", "address": "tcp:502",
+        "is_protected": False, "is_connected": True, "since_ns": 5, "answer_ms": 3.0,
+        "points": 4, "rows": 8, "good_rows": 6,
+        "counters": {"polls": 9, "missed": 2, "stretched": 1, "splits": 7},
+    }  # fmt: skip
+    return row | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "good"),
+        ({"answer_ms": 501.0}, "slow"),
+        ({"answer_ms": None}, "good"),
+        ({"is_connected": False, "answer_ms": None}, "lost"),
+        ({"is_connected": None, "answer_ms": None}, "off"),
+    ],
+)
+def test_a_connection_says_how_it_is_and_shows_its_counters(
+    changes: Document, expected: str
+) -> None:
+    (row,) = connection_rows({"devices": [device(**changes)]})
+    view = ConnectionView.model_validate(row)
+
+    assert expected == view.state
+    assert 75.0 == view.good_pct
+    assert 7 == view.counters["splits"]
+    assert (2, 1) == (view.missed, view.stretched)
+
+
+def test_notices_name_the_worst_first() -> None:
+    rows = connection_rows({"devices": [device(is_connected=False), device(answer_ms=900.0)]})
+    processes: list[Document] = [{"name": "core", "state": "restarting"}]
+    disk: Document = {"free_bytes": 4, "total_bytes": 100}
+    found = [
+        NoticeView.model_validate(row)
+        for row in notices(processes, rows, disk, is_log_full=True, audit_ok=False)
+    ]
+
+    expected = [
+        "log_full", "audit_broken", "disk_low",
+        "process_restarting", "connection_lost", "connection_slow",
+    ]  # fmt: skip
+    assert expected == [notice.code for notice in found]
+    assert ["warning"] * 5 + ["note"] == [notice.severity for notice in found]
+    assert {"name": "pumps", "device": "pump-1"} == found[-1].params
