@@ -101,9 +101,9 @@ def test_doctor_changes_nothing_and_names_what_it_saw(run, plant: Path) -> None:
     done = run("doctor", "--home", str(plant), "--json")
 
     answer = json.loads(done.stdout)
-    names = {row["name"] for row in answer["findings"]}
+    names = {row["name"] for row in answer["notices"]}
     assert {"python", "disk", "sync", "clock", "database", "keys", "configuration"} <= names
-    assert all(row["remedy"] for row in answer["findings"] if row["state"] != "ok")
+    assert all(row["remedy"] for row in answer["notices"] if row["state"] != "ok")
     assert not (plant / "data").exists()
 
 
@@ -121,8 +121,8 @@ def test_doctor_finds_a_broken_database_and_an_open_key(run, plant: Path, home: 
 
     done = run("doctor", "--home", str(plant), "--json")
 
-    findings = {row["name"]: row for row in json.loads(done.stdout)["findings"]}
+    notices = {row["name"]: row for row in json.loads(done.stdout)["notices"]}
     assert 1 == done.returncode
-    assert "fault" == findings["database"]["state"]
-    assert "fault" == findings["keys"]["state"]
-    assert "chmod" in findings["keys"]["remedy"]
+    assert "fault" == notices["database"]["state"]
+    assert "fault" == notices["keys"]["state"]
+    assert "chmod" in notices["keys"]["remedy"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from penstock.cli import machine_check
 from penstock.cli.client import is_running
 from penstock.cli.document import document
-from penstock.cli.finding import State
+from penstock.cli.notice import State
 from penstock.cli.outcome import EXIT_FAULT, EXIT_OK
 from penstock.cli.output import say_json
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from penstock.cli.finding import Finding
+    from penstock.cli.notice import Notice
     from penstock.node.home import Home
 
 
 def run(options: argparse.Namespace) -> int:
     """1 when there is a fault; what only wants a look does not count."""
     found = []
-    for finding in examine(options.home):
-        found.append(finding)
+    for notice in examine(options.home):
+        found.append(notice)
         if not options.json:
-            _say(finding)
-    faults = sum(finding.state is State.FAULT for finding in found)
-    looks = sum(finding.state is State.LOOK for finding in found)
+            _say(notice)
+    faults = sum(notice.state is State.FAULT for notice in found)
+    looks = sum(notice.state is State.LOOK for notice in found)
     if options.json:
         rows = [
             {"name": f.name, "state": f.state, "detail": f.detail, "remedy": f.remedy}
             for f in found
         ]
-        say_json({"ok": not faults, "findings": rows})
+        say_json({"ok": not faults, "notices": rows})
     else:
         print(f"{len(found)} checks, {faults} faults, {looks} to look at.")
     return EXIT_FAULT if faults else EXIT_OK
 
 
-def examine(home: Home) -> Iterator[Finding]:
+def examine(home: Home) -> Iterator[Notice]:
     """All checks, quick ones first."""
     yield machine_check.python()
     yield machine_check.kernels()
@@ -69,7 +69,7 @@ def examine(home: Home) -> Iterator[Finding]:
         yield from machine_check.listening(addresses, is_ours=False)
 
 
-def _say(finding: Finding) -> None:
-    print(f"{finding.state:6} {finding.name:14} {finding.detail}", flush=True)
-    if finding.remedy:
-        print(f"{'':21} {finding.remedy}", flush=True)
+def _say(notice: Notice) -> None:
+    print(f"{notice.state:6} {notice.name:14} {notice.detail}", flush=True)
+    if notice.remedy:
+        print(f"{'':21} {notice.remedy}", flush=True)

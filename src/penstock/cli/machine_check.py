@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import penstock
 from penstock.cli.client import is_running
-from penstock.cli.finding import Finding, fault, look, ok
+from penstock.cli.notice import Notice, fault, look, ok
 from penstock.node.home import lock_holder
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ CLOCK_AHEAD_S = 2.0
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def python() -> Finding:
+def python() -> Notice:
     """The interpreter."""
     detail = f"{platform.python_implementation()} {platform.python_version()}"
     if sys.version_info < PYTHON_MIN:
@@ -44,7 +44,7 @@ def python() -> Finding:
     return ok("python", detail)
 
 
-def kernels() -> Finding:
+def kernels() -> Notice:
     """Compiled or plain; both are right, one is faster."""
     sources = sorted(Path(penstock.__file__).parent.rglob("*_kernel.py"))
     suffixes = importlib.machinery.EXTENSION_SUFFIXES
@@ -62,7 +62,7 @@ def kernels() -> Finding:
     return ok("kernels", f"{len(sources)} compiled")
 
 
-def home_folder(home: Home) -> Finding:
+def home_folder(home: Home) -> Notice:
     """There, ours, and closed to others."""
     if not home.root.is_dir():
         remedy = f"Start it once: `penstock up --home {home.root}`."
@@ -77,14 +77,14 @@ def home_folder(home: Home) -> Finding:
     return ok("home", str(home.root))
 
 
-def lock_state(home: Home) -> Finding:
+def lock_state(home: Home) -> Notice:
     """Who has the data folder."""
     if is_running(home):
         return ok("running", f"yes, process {lock_holder(home)}")
     return ok("running", "no")
 
 
-def free_disk(home: Home) -> Finding:
+def free_disk(home: Home) -> Notice:
     """Room for the log to grow."""
     place = _nearest(home.data)
     usage = shutil.disk_usage(place)
@@ -95,7 +95,7 @@ def free_disk(home: Home) -> Finding:
     return look("disk", detail, remedy) if usage.free < FREE_LOOK_BYTES else ok("disk", detail)
 
 
-def sync_time(home: Home) -> Finding:
+def sync_time(home: Home) -> Notice:
     """How long the disk takes until 4 KiB are safe; every acknowledgement waits for that."""
     place = _nearest(home.data)
     if not os.access(place, os.W_OK):
@@ -110,7 +110,7 @@ def sync_time(home: Home) -> Finding:
     return ok("sync", detail)
 
 
-def clock(home: Home) -> Finding:
+def clock(home: Home) -> Notice:
     """A clock that went back would order history wrongly."""
     now_s = time.time()
     now = datetime.fromtimestamp(now_s, UTC)
@@ -123,7 +123,7 @@ def clock(home: Home) -> Finding:
     return ok("clock", f"{now:%Y-%m-%d %H:%M:%S} UTC")
 
 
-def database(home: Home) -> Finding:
+def database(home: Home) -> Notice:
     """SQLite's own check of every page."""
     path = home.data / "state.db"
     if not path.is_file():
@@ -139,21 +139,21 @@ def database(home: Home) -> Finding:
     return ok("database", f"{path.stat().st_size / 1e6:.1f} MB, intact")
 
 
-def listening(addresses: dict[str, str], *, is_ours: bool) -> list[Finding]:
+def listening(addresses: dict[str, str], *, is_ours: bool) -> list[Notice]:
     """Whether each address answers (ours) or is free (a start would need it)."""
-    findings = []
+    notices = []
     for name, address in addresses.items():
         host, _, port = address.rpartition(":")
         if not port.isdecimal():
             continue
         if is_ours:
-            findings.append(_answering(name, host.strip("[]"), int(port)))
+            notices.append(_answering(name, host.strip("[]"), int(port)))
         else:
-            findings.append(_free(name, host.strip("[]"), int(port)))
-    return findings
+            notices.append(_free(name, host.strip("[]"), int(port)))
+    return notices
 
 
-def _answering(name: str, host: str, port: int) -> Finding:
+def _answering(name: str, host: str, port: int) -> Notice:
     target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared only
     try:
         socket.create_connection((target, port), timeout=2).close()
@@ -163,7 +163,7 @@ def _answering(name: str, host: str, port: int) -> Finding:
     return ok(name, f"{host}:{port} answers")
 
 
-def _free(name: str, host: str, port: int) -> Finding:
+def _free(name: str, host: str, port: int) -> Notice:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DatabaseError
 
-from penstock.cli.finding import Finding, fault, look, ok
+from penstock.cli.notice import Notice, fault, look, ok
 from penstock.config.settings import load_settings
 from penstock.model import ConfigError
 from penstock.node.check import check_home
@@ -28,7 +28,7 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 DAYS_LOOK = 14
 
 
-def configuration(home: Home) -> Finding:
+def configuration(home: Home) -> Notice:
     """The same as `penstock check`, in one line."""
     if not home.root.is_dir():
         return ok("configuration", "not there yet")
@@ -50,7 +50,7 @@ def listen_settings(home: Home) -> ListenSettings:
         return ListenSettings()
 
 
-def schema(home: Home) -> Finding:
+def schema(home: Home) -> Notice:
     """Whether the next start migrates."""
     if not (home.data / "state.db").is_file():
         return ok("schema", "not there yet")
@@ -61,7 +61,7 @@ def schema(home: Home) -> Finding:
     return ok("schema", "is brought up to date at the next start" if is_old else "newest")
 
 
-def keys(home: Home) -> Finding:
+def keys(home: Home) -> Notice:
     """All there, and readable by nobody else."""
     folder = _key_folder(home)
     if folder is None:
@@ -81,7 +81,7 @@ def keys(home: Home) -> Finding:
     return ok("keys", str(folder))
 
 
-def certificates(home: Home) -> list[Finding]:
+def certificates(home: Home) -> list[Notice]:
     """How long each certificate lasts; those of the built-in authority renew themselves."""
     folder = _key_folder(home)
     if folder is None or not folder.is_dir():

@@ -15,7 +15,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Notice:
     """`remedy` is empty only when nothing has to be done."""
 
     name: str
@@ -27,16 +27,16 @@ class Finding:
         assert self.state is State.OK or self.remedy, self.name
 
 
-def ok(name: str, detail: str) -> Finding:
+def ok(name: str, detail: str) -> Notice:
     """Nothing to do."""
-    return Finding(name, State.OK, detail)
+    return Notice(name, State.OK, detail)
 
 
-def look(name: str, detail: str, remedy: str) -> Finding:
+def look(name: str, detail: str, remedy: str) -> Notice:
     """Somebody should look at it some time."""
-    return Finding(name, State.LOOK, detail, remedy)
+    return Notice(name, State.LOOK, detail, remedy)
 
 
-def fault(name: str, detail: str, remedy: str) -> Finding:
+def fault(name: str, detail: str, remedy: str) -> Notice:
     """Penstock does not or will not work."""
-    return Finding(name, State.FAULT, detail, remedy)
+    return Notice(name, State.FAULT, detail, remedy)
