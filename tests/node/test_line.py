@@ -321,3 +321,14 @@ async def test_a_jobs_waiter_may_go(line: Open) -> None:
     await settle()
 
     assert 0 == bench.wire.count("write")
+
+
+async def test_rows_that_a_loss_left_out_were_wanted_all_the_same(line: Open) -> None:
+    """Else a device that was away for half a day would show 100 % good data."""
+    bench = line()
+    await bench.after(0.5)
+    bench.wire.is_up = False
+    await bench.after(10)
+    device = next(iter(bench.runner.devices.values()))
+
+    assert device.good_rows < 0.2 * bench.runner.wanted_rows(device.name)

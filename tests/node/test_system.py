@@ -50,13 +50,13 @@ def test_notices_name_the_worst_first() -> None:
     disk: Document = {"free_bytes": 4, "total_bytes": 100}
     found = [
         NoticeView.model_validate(row)
-        for row in notices(processes, rows, disk, is_log_full=True, audit_ok=False)
+        for row in notices(processes, rows, disk, is_log_full=True, audit_ok=False, log_gaps=2)
     ]
 
     expected = [
-        "log_full", "audit_broken", "disk_low",
+        "log_full", "audit_broken", "log_damaged", "disk_low",
         "process_restarting", "connection_lost", "connection_slow",
     ]  # fmt: skip
     assert expected == [notice.code for notice in found]
-    assert ["warning"] * 5 + ["note"] == [notice.severity for notice in found]
+    assert ["warning"] * 6 + ["note"] == [notice.severity for notice in found]
     assert {"name": "pumps", "device": "pump-1"} == found[-1].params

@@ -138,6 +138,7 @@ class Core:
                 group.create_task(self.commands.run(), name="commands"),
                 group.create_task(self._first_apply(), name="apply"),
                 group.create_task(self._keep_house(), name="house"),
+                group.create_task(self.status.sampler.run(), name="sampler"),
             ]
             await serve(
                 app,

@@ -5,7 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from penstock.node.core.system import Rates, connection_rows, disk_row, notices, process_rows
+from penstock.node.core.sampler import Sampler
+from penstock.node.core.system import (
+    WINDOW_S,
+    connection_rows,
+    cpu_counters,
+    disk_row,
+    notices,
+    process_rows,
+)
 from penstock.node.core.views import SystemView
 
 if TYPE_CHECKING:
@@ -44,7 +52,7 @@ class NodeStatus:
         self._rules = rules
         self._hub = hub
         self.sources: dict[str, Statistics] = dict(sources)
-        self._rates = Rates()
+        self.sampler = Sampler(self._counted)
         self._started_ns = parts.clock.now_ns()
         self._started_monotonic_ns = parts.clock.monotonic_ns()
         self.processes: list[Document] = []
@@ -57,13 +65,20 @@ class NodeStatus:
     def _document(self) -> Document:
         parts, now_s = self._parts, time.monotonic()
         log, history = parts.log.statistics(), parts.historian.historian.statistics()
-        processes = process_rows(self.processes, self._rates, now_s)
+        processes = process_rows(self.processes, self.sampler, now_s)
         self._mark_silent(processes)
         connections = connection_rows(self._field.heartbeat)
         disk = disk_row(parts.home.data, log["file_bytes"], history["segment_bytes"])
         audit = parts.security.audit.status()
         found = (
-            notices(processes, connections, disk, bool(log["is_full"]), audit.is_unbroken)
+            notices(
+                processes,
+                connections,
+                disk,
+                is_log_full=bool(log["is_full"]),
+                audit_ok=audit.is_unbroken,
+                log_gaps=log["gaps"],
+            )
             + self._configuration_notices()
         )
         return {
@@ -71,7 +86,7 @@ class NodeStatus:
             "notices": list(found),
             "started_ns": str(self._started_ns),
             "server_time_ns": str(parts.clock.now_ns()),
-            "flow": self._flow(log, history, now_s),
+            "flow": self._flow(log, history),
             "processes": list(processes),
             "connections": list(connections),
             "disk": disk,
@@ -115,12 +130,17 @@ class NodeStatus:
             if row["name"] == "field" and is_old and not self._field.is_connected:
                 row["state"] = "stopped"
 
-    def _flow(self, log: dict[str, int], history: dict[str, int], now_s: float) -> Document:
+    def _counted(self) -> dict[str, float]:
+        log = self._parts.log.statistics()
+        wanted = {name: float(log[name]) for name in ("rows", "syncs", "sync_ns")}
+        return wanted | cpu_counters(self.processes)
+
+    def _flow(self, log: dict[str, int], history: dict[str, int]) -> Document:
         rows, size = history["segment_rows"], history["segment_bytes"]
-        syncs = log["syncs"]
+        sync_ns = self.sampler.ratio("sync_ns", "syncs", WINDOW_S)
         return {
-            "values_per_s": self._rates.rate("rows", log["rows"], now_s),
-            "log_sync_ms": log["sync_ns"] / syncs / 1e6 if syncs else None,
+            "values_per_s": self.sampler.rate("rows", WINDOW_S) or 0.0,
+            "log_sync_ms": None if sync_ns is None else sync_ns / 1e6,
             "log_sync_max_ms": log["sync_ns_max"] / 1e6,
             "log_pending": log["pending"],
             "rules": self._rules.statistics()["rules"],

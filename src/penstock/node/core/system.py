@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,20 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from penstock.model.event import Json
+    from penstock.node.core.sampler import Sampler
 
     Document = dict[str, Json]
 
 MEMORY_LIMIT_MB = {"core": 200, "field": 100, "simulator": 60, "supervisor": 40}
 SLOW_ANSWER_MS = 500.0
+WINDOW_S = 10.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessFacts:
-    """CPU seconds and memory of one process, read from /proc."""
+    """Memory of one process, read from /proc."""
 
-    cpu_s: float
     pss_mb: float | None
     rss_mb: float
 
@@ -39,12 +40,19 @@ def read_process(pid: int) -> ProcessFacts | None:
     """None when the process is gone or /proc is not there (macOS)."""
     folder = Path(f"/proc/{pid}")
     try:
-        fields = (folder / "stat").read_text().rpartition(")")[2].split()
         resident = int((folder / "statm").read_text().split()[1])
     except (OSError, IndexError):
         return None
-    cpu_s = (int(fields[11]) + int(fields[12])) / _TICKS
-    return ProcessFacts(cpu_s, _pss_mb(folder), resident * _PAGE / 1e6)
+    return ProcessFacts(_pss_mb(folder), resident * _PAGE / 1e6)
+
+
+def read_cpu_s(pid: int) -> float | None:
+    """User and system CPU-seconds of a process, None when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+    except (OSError, IndexError):
+        return None
 
 
 def _pss_mb(folder: Path) -> float | None:
@@ -55,36 +63,35 @@ def _pss_mb(folder: Path) -> float | None:
     return None
 
 
-@dataclass(slots=True)
-class Rates:
-    """Turns counters into rates between two looks."""
-
-    _before: dict[str, tuple[float, float]] = field(default_factory=dict)
-
-    def rate(self, name: str, count: float, now_s: float) -> float:
-        """Per second since the look before; 0 at the first."""
-        before = self._before.get(name)
-        self._before[name] = (count, now_s)
-        if before is None or now_s <= before[1]:
-            return 0.0
-        return max(0.0, (count - before[0]) / (now_s - before[1]))
+def cpu_counters(rows: Sequence[Mapping[str, Json]]) -> dict[str, float]:
+    """CPU-seconds of the living processes, for the sampler."""
+    found = {}
+    for row in rows:
+        pid = row.get("pid")
+        cpu_s = read_cpu_s(pid) if isinstance(pid, int) else None
+        if cpu_s is not None:
+            found[f"cpu {pid}"] = cpu_s
+    return found
 
 
-def process_rows(rows: Sequence[Mapping[str, Json]], rates: Rates, now_s: float) -> list[Document]:
+def process_rows(
+    rows: Sequence[Mapping[str, Json]], sampler: Sampler, now_s: float
+) -> list[Document]:
     """The supervisor's table with CPU and memory."""
-    return [_process_row(row, rates, now_s) for row in rows]
+    return [_process_row(row, sampler, now_s) for row in rows]
 
 
-def _process_row(row: Mapping[str, Json], rates: Rates, now_s: float) -> Document:
+def _process_row(row: Mapping[str, Json], sampler: Sampler, now_s: float) -> Document:
     name, pid = str(row["name"]), row.get("pid")
     facts = read_process(pid) if isinstance(pid, int) else None
     started = row.get("up_since")
+    share = sampler.rate(f"cpu {pid}", WINDOW_S)
     return {
         "name": name,
         "pid": pid,
         "state": "running" if facts is not None else "restarting",
         "up_s": now_s - float(started) if isinstance(started, int | float) else None,
-        "cpu_pct": 100 * rates.rate(f"cpu {pid}", facts.cpu_s, now_s) if facts else None,
+        "cpu_pct": None if share is None else 100 * share,
         "pss_mb": facts.pss_mb if facts else None,
         "rss_mb": facts.rss_mb if facts else None,
         "memory_limit_mb": MEMORY_LIMIT_MB.get(name, 200),
@@ -143,8 +150,10 @@ def notices(
     processes: Sequence[Document],
     connections: Sequence[Document],
     disk: Document,
+    *,
     is_log_full: bool,
     audit_ok: bool,
+    log_gaps: int,
 ) -> list[Document]:
     """What somebody should look at, worst first."""
     found: list[Document] = []
@@ -152,13 +161,15 @@ def notices(
         found.append(_notice("log_full", "warning", {}))
     if not audit_ok:
         found.append(_notice("audit_broken", "warning", {}))
+    if log_gaps:
+        found.append(_notice("log_damaged", "warning", {"gaps": log_gaps}))
     free, total = disk["free_bytes"], disk["total_bytes"]
     assert isinstance(free, int)
     assert isinstance(total, int)
     if free < 0.05 * total:
         found.append(_notice("disk_low", "warning", {"free_bytes": free}))
     found += [
-        _notice("process_restarting", "warning", {"name": row["name"]})
+        _notice(f"process_{row['state']}", "warning", {"name": row["name"]})
         for row in processes
         if row["state"] != "running"
     ]

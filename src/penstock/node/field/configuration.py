@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     Document = Mapping[str, Json]
 
-HOST_KEYS = frozenset({"loss_after_s"})
-
 
 @dataclass(frozen=True, slots=True)
 class ConnectorPlan:

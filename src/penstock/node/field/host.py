@@ -248,7 +248,7 @@ def _device_rows(runner: LineRunner) -> list[Json]:
             "since_ns": device.since_ns,
             "answer_ms": device.answer_ms,
             "points": len(device.points),
-            "rows": device.rows,
+            "rows": max(device.rows, runner.wanted_rows(device.name)),
             "good_rows": device.good_rows,
             "counters": dict(runner.statistics()),
         }

@@ -96,6 +96,7 @@ class LineRunner:
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(maxsize=JOBS_MAX)
         self._wake = asyncio.Event()
         self._failures = 0
+        self._started_ns = clock.monotonic_ns()
         self._jitter = random.Random(line.address)  # noqa: S311 - spreads load, no secret
         self.counters = {"polls": 0, "missed": 0, "stretched": 0, "requests": 0, "failures": 0}
         self.devices = self._devices(connected)
@@ -112,6 +113,15 @@ class LineRunner:
             )
             devices[name] = Device(name, points, connected[name], DeviceState(loss))
         return devices
+
+    def wanted_rows(self, device: str) -> int:
+        """Rows that the schedule asked for since the start: what a loss left out counts too."""
+        elapsed_ns = self._clock.monotonic_ns() - self._started_ns
+        return sum(
+            len(group.points) * (elapsed_ns // group.period_ns)
+            for group in self._connector.groups()
+            if group.device == device
+        )
 
     async def run(self) -> None:
         """For ever: connect, poll, and after a loss try again."""
