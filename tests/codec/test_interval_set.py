@@ -57,15 +57,11 @@ def test_the_largest_sequence_has_its_place() -> None:
     assert not found.has(ONE, 2**64 - 2)
 
 
-def test_incarnations_are_apart_and_can_be_forgotten() -> None:
+def test_incarnations_are_apart() -> None:
     found = IntervalSet([Interval(ONE, 1, 5), Interval(TWO, 1, 2)])
 
     assert found.has(ONE, 5)
     assert not found.has(TWO, 5)
-
-    found.forget_all_but([TWO])
-
-    assert [Interval(TWO, 1, 2)] == found.intervals()
 
 
 def test_a_span_that_ends_before_it_begins_is_a_bug() -> None:

@@ -42,6 +42,7 @@ def encode_batch(batch: Batch) -> list[Buffer]:
     if batch.receipts is not None:
         receipts = batch.receipts
         sections.append(_section(_SECTION_RECEIPTS, len(receipts), _receipt_buffers(receipts)))
+    assert len(sections) <= SECTIONS_MAX
     buffers: list[Buffer] = [_HEADER.pack(MAGIC, VERSION, len(sections))]
     for section in sections:
         buffers.extend(section)

@@ -51,11 +51,6 @@ class IntervalSet:
             for first, last in bounds
         ]
 
-    def forget_all_but(self, origins: Iterable[Origin]) -> None:
-        """Drop origins that can no longer resend."""
-        keep = set(origins)
-        self._bounds = {key: value for key, value in self._bounds.items() if key in keep}
-
 
 def _insert(bounds: list[tuple[int, int]], first: int, last: int) -> bool:
     begin = max(0, bisect_right(bounds, (first, 0)) - 1)

@@ -116,10 +116,6 @@ class LastTable:
             if len(place := np.flatnonzero(rows.kind == kind))
         ]
 
-    def changed_since(self, cursor: int) -> npt.NDArray[np.uint32]:
-        """Handles that moved after the table's `cursor` had this value."""
-        return np.flatnonzero(self.change > cursor).astype(np.uint32)
-
     def changed(self, handles: npt.NDArray[np.uint32], cursor: int) -> npt.NDArray[np.intp]:
         """Places in `handles` that moved after `cursor`: one gather a subscription and tick."""
         known = handles < len(self.change)

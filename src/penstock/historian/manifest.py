@@ -30,7 +30,6 @@ VERSION = 1
 _HEADER = struct.Struct("<4sHHIIQQQQII")
 _CRC = struct.Struct("<I4x")
 KEPT_MAX = 2
-SEGMENTS_MAX = 1_000_000
 _PREFIX = "manifest-"
 _INFO_DTYPES = {
     field.name: "<i8" if field.name in {"first_ns", "last_ns"} else "<u8"

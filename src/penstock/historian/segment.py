@@ -29,7 +29,6 @@ _HEADER = struct.Struct("<4sHHIIQQq20x")
 _FOOTER = struct.Struct("<4sHHQIIQ28x")
 HEADER_BYTES = _HEADER.size + 4
 FOOTER_BYTES = _FOOTER.size + 4
-CHUNKS_MAX = 4_000_000
 
 
 class ChunkFlag(IntFlag):

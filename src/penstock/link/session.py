@@ -58,7 +58,7 @@ class Session:
         return cls(reader, writer)
 
     def send(self, type_: LinkType, payload: Sequence[Buffer], lane: Lane = Lane.LIVE) -> None:
-        """Queue one frame; the transport's own buffer is bounded by `drain` of the caller.
+        """Queue one frame; batches are bounded by credit, `waiting_bytes` tells what waits.
 
         After the end of the stream nothing goes out any more: uvloop would raise at a write
         to a closed transport, in whatever callback happens to send.
@@ -71,12 +71,10 @@ class Session:
         """Queue one JSON frame."""
         self.send(type_, [encode_json(document)])
 
-    async def drain(self) -> None:
-        """Wait until the transport can take more; NotConnected when the other end is gone."""
-        try:
-            await self._writer.drain()
-        except (ConnectionError, OSError) as error:
-            raise NotConnected(f"link lost: {error}") from error
+    @property
+    def waiting_bytes(self) -> int:
+        """What was queued and has not left this process yet."""
+        return self._writer.transport.get_write_buffer_size()
 
     async def frames(self) -> AsyncIterator[tuple[LinkHeader, bytes]]:
         """Frames as they come; ends when the other end closes; NotConnected on damage."""

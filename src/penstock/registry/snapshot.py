@@ -21,7 +21,6 @@ class Snapshot:
     points: tuple[Point, ...] = ()
     _point_by_id: dict[UUID, Point] = field(default_factory=dict)
     _point_by_path: dict[str, Point] = field(default_factory=dict)
-    _point_by_handle: dict[int, Point] = field(default_factory=dict)
     _asset_by_path: dict[str, Asset] = field(default_factory=dict)
 
     @classmethod
@@ -35,7 +34,6 @@ class Snapshot:
             flat,
             {point.id: point for point in flat},
             {point.path: point for point in flat},
-            {point.handle: point for point in flat},
             {asset.path: asset for asset in tree},
         )
 
@@ -46,10 +44,6 @@ class Snapshot:
     def by_path(self, path: str) -> Point | None:
         """Live point at this path."""
         return self._point_by_path.get(path)
-
-    def by_handle(self, handle: int) -> Point | None:
-        """Live point of this handle."""
-        return self._point_by_handle.get(handle)
 
     def asset(self, path: str) -> Asset | None:
         """Asset at this path."""

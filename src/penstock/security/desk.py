@@ -236,18 +236,6 @@ class Security:
         await self._guarded_write(lambda connection: self._add_user(connection, principal.id, user))
         return user
 
-    def add_user_blocking(
-        self, principal_id: str, name: str, password: str, roles: Sequence[str]
-    ) -> User:
-        """`add_user` for the command line (`penstock user add --password-stdin`)."""
-        checked, role_names = checked_name(name), checked_roles(roles)
-        hashed = self._passwords.hash_blocking(password)
-        user = new_user(checked, name, hashed, role_names, self._clock.now_ns())
-        self._state.write_blocking(
-            lambda connection: self._add_user(connection, principal_id, user)
-        )
-        return user
-
     async def delete_user(self, principal: Principal, user_id: str) -> None:
         """Delete a user and end the sessions; the last administrator stays."""
         checked = parse_user_id(user_id)

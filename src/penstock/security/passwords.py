@@ -46,11 +46,6 @@ class Passwords:
         self.check_rule(password)
         return await self._run(lambda: self._hasher.hash(password))
 
-    def hash_blocking(self, password: str) -> str:
-        """`hash` for the command line."""
-        self.check_rule(password)
-        return self._hasher.hash(password)
-
     async def verify(self, stored: str | None, password: str) -> bool:
         """Whether the password fits; None stands for a name that does not exist."""
         return await self._run(lambda: self._verify(stored, password))

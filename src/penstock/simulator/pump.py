@@ -41,7 +41,6 @@ class PumpData:
     head_best_m: float
     flow_best_m3h: float
     power_rated_kw: float
-    speed_rated_rpm: float
     inertia: float
 
     @property

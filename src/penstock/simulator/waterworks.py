@@ -40,9 +40,9 @@ CHLORINE_DECAY_MGL = 0.14
 SETTLE_STEPS = 3_000
 SETTLE_HEAT = 60.0
 
-INTAKE = PumpData(28.0, 20.0, 320.0, 30.0, 1_480.0, 0.15)
-HIGH_LIFT = PumpData(75.0, 58.0, 320.0, 90.0, 2_960.0, 0.4)
-BOOSTER = PumpData(38.0, 28.0, 80.0, 15.0, 2_940.0, 0.6)
+INTAKE = PumpData(28.0, 20.0, 320.0, 30.0, 0.15)
+HIGH_LIFT = PumpData(75.0, 58.0, 320.0, 90.0, 0.4)
+BOOSTER = PumpData(38.0, 28.0, 80.0, 15.0, 0.6)
 
 
 @dataclass(slots=True)
