@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { commonSpans, gapSpans, inkSpans, runs } from "./gaps.ts";
 import { calmRange, lanes, spread, valueRange, valueTicks } from "./lanes.ts";
 import { append, drawnGaps, emptySeries, fromDecoded, readAt } from "./series.ts";
-import { askFor, pan, rangeMs, serves, timeTicks, toNs, zoom } from "./window.ts";
+import { askFor, pan, rangeMs, serves, timeTicks, zoom } from "./window.ts";
 
 test("a gap becomes the pixels it covers", () => {
   assert.deepEqual(gapSpans([{ begin: 25, end: 50 }], 0, 100, 400), [[100, 200]]);
@@ -120,10 +120,6 @@ test("ranges are read strictly", () => {
   assert.equal(rangeMs("6h"), 21_600_000);
   assert.equal(rangeMs("6 hours"), null);
   assert.equal(rangeMs(null), null);
-});
-
-test("nanoseconds keep every digit", () => {
-  assert.equal(toNs(1_764_000_000_000.5), "1764000000000500000");
 });
 
 test("ticks lie on round local hours also across a clock change", () => {

@@ -7,12 +7,12 @@
 import { decodeTrend, type Trend } from "../lib/frames.ts";
 import { postBinary, type Problem } from "../lib/api.ts";
 import { connection, subscribe, type Subscription } from "../lib/live.svelte.ts";
-import { isStale } from "../lib/quality.ts";
-import { nsToMs } from "../lib/time.ts";
+import { isStale, UNCERTAIN } from "../lib/quality.ts";
+import { msToNs, nsToMs } from "../lib/time.ts";
 import type { Point } from "../lib/types.ts";
 import type { Gap } from "./gaps.ts";
 import { append, drawnGaps, emptySeries, fromDecoded, type Series } from "./series.ts";
-import { askFor, pan, serves, span, toNs, zoom, type TimeWindow } from "./window.ts";
+import { askFor, pan, serves, span, zoom, type TimeWindow } from "./window.ts";
 
 const REFINE_MS = 80;
 const TICK_MS = 250;
@@ -160,7 +160,7 @@ export class TrendModel {
   lastNs(): string {
     let last = Number.NaN;
     for (const s of this.#series.values()) if (!(s.last <= last)) last = s.last;
-    return Number.isFinite(last) ? toNs(last * 1000) : "";
+    return Number.isFinite(last) ? msToNs(last * 1000) : "";
   }
 
   #staleAfter(point: Point): number | null {
@@ -191,7 +191,7 @@ export class TrendModel {
         point: point.id,
         t: live.timeMs / 1000,
         value: typeof raw === "bigint" ? Number(raw) : typeof raw === "number" ? raw : Number.NaN,
-        bad: live.quality < 64 || raw === null,
+        bad: live.quality < UNCERTAIN || raw === null,
       };
       const series = this.#series.get(point.id);
       if (series === undefined || this.#have === null) {
@@ -250,8 +250,8 @@ export class TrendModel {
         "/trend",
         {
           points: points.map((p) => p.id),
-          from_ns: toNs(ask.from),
-          to_ns: toNs(ask.to),
+          from_ns: msToNs(ask.from),
+          to_ns: msToNs(ask.to),
           px: Math.max(10, Math.min(COLUMNS_MAX, columns)),
           mode: "auto",
         },

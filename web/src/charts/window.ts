@@ -49,12 +49,6 @@ export function serves(have: TimeWindow | null, dtMs: number, w: TimeWindow, now
   return dtMs <= perPixel * 1.6 && dtMs >= perPixel / 4;
 }
 
-/** Milliseconds as the decimal string of nanoseconds that the server wants. */
-export function toNs(ms: number): string {
-  const whole = Math.floor(ms);
-  return (BigInt(whole) * 1_000_000n + BigInt(Math.floor((ms - whole) * 1_000_000))).toString();
-}
-
 const STEPS_S = [
   1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 14_400, 21_600, 43_200, 86_400, 172_800,
   604_800, 1_209_600, 2_592_000, 7_776_000, 31_536_000,

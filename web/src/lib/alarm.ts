@@ -17,9 +17,18 @@ export function worstMark(alarms: readonly Alarm[]): PrioState {
   return "zero";
 }
 
-/** Those that are on the active list: not shelved, suppressed or out of service. */
+export type Tab = "active" | "shelved" | "suppressed" | "out_of_service";
+
+/** The list on which an alarm stands. */
+export function tabOf(alarm: Pick<Alarm, "shelved" | "suppressed" | "out_of_service">): Tab {
+  if (alarm.out_of_service) return "out_of_service";
+  if (alarm.suppressed) return "suppressed";
+  if (alarm.shelved) return "shelved";
+  return "active";
+}
+
 export function shownAlarms(alarms: readonly Alarm[]): Alarm[] {
-  return alarms.filter((a) => !a.shelved && !a.suppressed && !a.out_of_service);
+  return alarms.filter((a) => tabOf(a) === "active");
 }
 
 /** The alarms of an asset and of what is below it. */

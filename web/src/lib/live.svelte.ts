@@ -5,6 +5,7 @@
  * of two values in between only the newer is drawn. A point is asked for once, however many parts
  * of the page show it; a "batch" is one `sub` on the wire and lives until nobody needs its points.
  */
+import { shownAlarms } from "./alarm.ts";
 import { get } from "./api.ts";
 import { decodeFrame, FRAME, KIND, AGE_MAX_MS, NO_VALUE, type ValuesFrame } from "./frames.ts";
 import type { Alarm, AlarmCounts } from "./types.ts";
@@ -188,8 +189,7 @@ function count(rows: readonly Alarm[]): AlarmCounts {
     "3": { active: 0, unacknowledged: 0 },
     "4": { active: 0, unacknowledged: 0 },
   };
-  for (const a of rows) {
-    if (a.shelved || a.suppressed || a.out_of_service) continue;
+  for (const a of shownAlarms(rows)) {
     const c = counts[String(a.priority) as "1"];
     c.active++;
     if (!a.acknowledged) c.unacknowledged++;

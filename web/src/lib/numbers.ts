@@ -17,7 +17,6 @@ export type Parsed =
 
 const NNBSP = "\u202f";
 const MINUS = "\u2212";
-const SPACES = /[ \u00a0\u2009\u202f]/g;
 
 const MARKS: Record<Language, { decimal: string; group: string }> = {
   en: { decimal: ".", group: "," },
@@ -137,14 +136,4 @@ function group(digits: string): string {
 
 function signed(negative: boolean, text: string): string {
   return negative ? MINUS + text : text;
-}
-
-/** What a form field shows for a value that the user may edit: no groups, the user's decimal sign. */
-export function formatForInput(
-  value: number | bigint | null,
-  decimals: number | null,
-  language: Language,
-): string {
-  if (value === null) return "";
-  return format(value, decimals, language).replace(SPACES, "").replace(MINUS, "-");
 }

@@ -5,6 +5,10 @@
  */
 import { NO_VALUE } from "./frames.ts";
 
+/** The first byte of each severity: what is at least GOOD is good, what is below UNCERTAIN is bad. */
+export const GOOD = 192;
+export const UNCERTAIN = 64;
+
 const NAMES: Record<number, string> = {
   0: "bad",
   1: "bad_configuration",
@@ -30,7 +34,7 @@ const NAMES: Record<number, string> = {
 export type Severity = "good" | "uncertain" | "bad";
 
 export function severity(quality: number): Severity {
-  return quality >= 192 ? "good" : quality >= 64 ? "uncertain" : "bad";
+  return quality >= GOOD ? "good" : quality >= UNCERTAIN ? "uncertain" : "bad";
 }
 
 /** Catalogue key `quality.<name>`; an unknown reason falls back to its severity. */
@@ -53,7 +57,7 @@ export function shownAs(
   connected: boolean,
 ): Shown {
   if (!value.known) return "waiting";
-  if (value.quality < 64 || (value.flags & NO_VALUE) !== 0 || value.value === null) return "bad";
+  if (value.quality < UNCERTAIN || (value.flags & NO_VALUE) !== 0 || value.value === null) return "bad";
   if (!connected || isStale(ageMs, periodMs)) return "stale";
-  return value.quality >= 192 ? "good" : "uncertain";
+  return value.quality >= GOOD ? "good" : "uncertain";
 }

@@ -25,6 +25,7 @@ test("an offset is taken into account, and rubbish is null", () => {
 test("milliseconds and nanoseconds agree", () => {
   assert.equal(nsToMs("1795617125250000000"), 1795617125250);
   assert.equal(msToNs(1795617125250), "1795617125250000000");
+  assert.equal(msToNs(1_764_000_000_000.5), "1764000000000500000");
 });
 
 test("plant time follows the zone", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { click, inLanguage, keep, look, matches, NOTHING, ordered, range, step, timeLeft, toggle, visible } from "./order.ts";
+import { mark } from "../../lib/alarm.ts";
+import { click, keep, matches, NOTHING, ordered, range, step, timeLeft, toggle, visible } from "./order.ts";
 import type { Priority } from "../../lib/types.ts";
 
 const row = (id: string, acknowledged: boolean, priority: Priority, raised_ns: string) => ({ id, acknowledged, priority, raised_ns });
@@ -25,8 +26,8 @@ test("a filter finds words and priorities", () => {
 });
 
 test("a returned alarm is hollow even when nobody acknowledged it", () => {
-  assert.equal(look({ active: false, acknowledged: false, shelved: false }), "rtn");
-  assert.equal(look({ active: true, acknowledged: false, shelved: false }), "unack");
+  assert.equal(mark({ active: false, acknowledged: false, shelved: false }), "rtn");
+  assert.equal(mark({ active: true, acknowledged: false, shelved: false }), "unack");
 });
 
 test("Shift selects from the anchor in both directions", () => {
@@ -59,11 +60,6 @@ test("time to respond runs from the raise and ends with the alarm", () => {
   const alarm = { time_to_respond_s: 300, raised_ns: "1000000000", active: true };
   assert.equal(timeLeft(alarm, 61_000), 240_000);
   assert.equal(timeLeft({ ...alarm, active: false }, 61_000), null);
-});
-
-test("a missing language falls back to English", () => {
-  assert.equal(inLanguage({ en: "Valve" }, "de"), "Valve");
-  assert.equal(inLanguage(null, "de"), "");
 });
 
 test("only rows near the view are drawn", () => {

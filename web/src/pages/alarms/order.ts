@@ -1,5 +1,5 @@
 /** Order, filter, selection and texts of the alarm list. Pure. */
-import type { Alarm, Language, Texts } from "../../lib/types.ts";
+import type { Alarm } from "../../lib/types.ts";
 
 type Row = Pick<Alarm, "id" | "acknowledged" | "priority" | "raised_ns">;
 
@@ -18,15 +18,6 @@ export function ordered<T extends Row>(alarms: readonly T[]): T[] {
   return [...alarms].sort(compare);
 }
 
-export type Tab = "active" | "shelved" | "suppressed" | "out_of_service";
-
-export function tabOf(alarm: Pick<Alarm, "shelved" | "suppressed" | "out_of_service">): Tab {
-  if (alarm.out_of_service) return "out_of_service";
-  if (alarm.suppressed) return "suppressed";
-  if (alarm.shelved) return "shelved";
-  return "active";
-}
-
 /** Every word must be found in asset, name or point; "p1" to "p4" is a priority. */
 export function matches(alarm: Pick<Alarm, "name" | "asset_path" | "point_path" | "priority">, filter: string): boolean {
   const text = `${alarm.name} ${alarm.asset_path} ${alarm.point_path}`.toLowerCase();
@@ -35,17 +26,6 @@ export function matches(alarm: Pick<Alarm, "name" | "asset_path" | "point_path" 
     .split(/\s+/)
     .filter((word) => word !== "")
     .every((word) => (/^p[1-4]$/.test(word) ? `p${alarm.priority}` === word : text.includes(word)));
-}
-
-/** How the symbol is drawn. */
-export function look(alarm: Pick<Alarm, "shelved" | "acknowledged" | "active">): "unack" | "ack" | "rtn" | "shelved" {
-  if (alarm.shelved) return "shelved";
-  if (!alarm.active) return "rtn";
-  return alarm.acknowledged ? "ack" : "unack";
-}
-
-export function inLanguage(texts: Texts | null | undefined, language: Language): string {
-  return texts?.[language] ?? texts?.en ?? "";
 }
 
 /** Last part of an asset path: what people call it. */

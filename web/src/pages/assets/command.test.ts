@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "../../lib/numbers.ts";
-import { canCancel, check, exactDecimals, isSuccess, newer, stepOf } from "./command.ts";
+import { canCancel, check, exactDecimals, newer, stepOf } from "./command.ts";
 import type { Command, CommandState } from "../../lib/types.ts";
 
 const POINT = { kind: "float" as const, labels: null, command_low: 10.5, command_high: 13.2 };
@@ -24,11 +24,6 @@ test("above the allowed range nothing is sent", () => {
 test("a whole number is asked for where the point counts", () => {
   const answer = check({ ...POINT, kind: "int" }, parse("12.5", "en"));
   assert.ok("key" in answer && answer.key === "command.whole");
-});
-
-test("only confirmed is success", () => {
-  const states: CommandState[] = ["proposed", "selected", "armed", "sent", "accepted", "confirmed", "rejected", "expired", "failed", "unconfirmed"];
-  assert.deepEqual(states.filter(isSuccess), ["confirmed"]);
 });
 
 test("a late poll does not take a state back", () => {

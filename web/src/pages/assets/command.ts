@@ -20,10 +20,6 @@ export function isFinal(state: CommandState): boolean {
   return FINAL.includes(state);
 }
 
-export function isSuccess(state: CommandState): boolean {
-  return state === "confirmed";
-}
-
 /** Cancelling is possible as long as nothing has left for the device. */
 export function canCancel(state: CommandState): boolean {
   return state === "proposed" || state === "selected" || state === "armed";

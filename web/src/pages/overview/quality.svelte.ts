@@ -1,7 +1,7 @@
 /** How many points of the plant are good right now, asked for again every fifteen seconds. */
 import { get } from "../../lib/api.ts";
 import { connection } from "../../lib/live.svelte.ts";
-import { isStale } from "../../lib/quality.ts";
+import { GOOD, isStale } from "../../lib/quality.ts";
 import { nsToMs } from "../../lib/time.ts";
 import type { LastValue, Point } from "../../lib/types.ts";
 
@@ -36,7 +36,7 @@ export class QualityCount {
       );
       const now = nsToMs(answer.server_time_ns ?? String(connection.serverNow() * 1e6));
       answer.values.forEach((v, k) => {
-        if (v === null || v.quality < 192) return;
+        if (v === null || v.quality < GOOD) return;
         if (!isStale(now - nsToMs(v.time_ns), some[k]?.period_ms ?? null)) good++;
       });
     }
