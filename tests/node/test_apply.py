@@ -256,3 +256,25 @@ async def test_two_applies_at_once_take_turns(bench: Bench) -> None:
     assert [1, 0] == [len(files) for _, files in results]
     assert [1, 2] == [snapshot.revision for snapshot, _ in bench.applied]
     assert 3 == len(bench.registry.all_known())
+
+
+async def test_a_mistake_after_a_restart_leaves_the_last_good_plant_running(bench: Bench) -> None:
+    """A typo and a power cut must not stop data, alarms and commands of a plant."""
+    await bench.applier().apply()
+    points = {point.path: point.id for point in bench.registry.snapshot.points}
+    (bench.home.root / "plant/connectors/plc.csv").write_text("asset,name\n")
+
+    with pytest.raises(ConfigError):
+        await bench.applier().apply()
+    assert await bench.applier().apply_last_good()
+
+    assert points == {point.path: point.id for point in bench.registry.snapshot.points}
+    assert "asset,name\n" == (bench.home.root / "plant/connectors/plc.csv").read_text()
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"a.toml": 1}'])
+async def test_a_damaged_memory_of_the_last_good_plant_is_none(bench: Bench, damage: str) -> None:
+    await bench.applier().apply()
+    (bench.home.data / "applied.json").write_text(damage)
+
+    assert not await bench.applier().apply_last_good()

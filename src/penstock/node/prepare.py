@@ -12,7 +12,9 @@ import os
 import sys
 from pathlib import Path
 
+from penstock.config.settings import FILE_NAME
 from penstock.model import ConfigError, ConfigProblem
+from penstock.node import last_good
 from penstock.node.check import Checked, check_home
 from penstock.node.home import FORMAT, Home, lock, lock_holder
 from penstock.security.keys import NodeKeys, key_folder, open_keys
@@ -44,12 +46,12 @@ def prepare(home: Home) -> tuple[Answer, int]:
         return {"problems": _documents(error.problems)}, EXIT_CONFIG
     finally:
         os.close(held)
-    if checked.problems:
+    if checked.problems and not (last_good.exists(home) and _is_only_plant(checked)):
         return _refusal(checked), EXIT_CONFIG
     return {
         "node": str(keys.node),
         "points": checked.points,
-        "warnings": _documents(checked.warnings),
+        "warnings": _documents((*map(_held_back, checked.problems), *checked.warnings)),
         "simulator_port": checked.simulator_port,
     }, 0
 
@@ -110,6 +112,17 @@ def _refusal(checked: Checked) -> Answer:
         "problems": _documents(checked.problems),
         "warnings": _documents(checked.warnings),
     }
+
+
+def _is_only_plant(checked: Checked) -> bool:
+    """Whether penstock.toml itself is right: without it nothing can run."""
+    return not any(item.place.startswith(FILE_NAME) for item in checked.problems)
+
+
+def _held_back(problem: ConfigProblem) -> ConfigProblem:
+    """A running plant is not stopped by a typo: what was applied last goes on."""
+    message = f"{problem.message} (not applied; what was applied last runs)"
+    return ConfigProblem(problem.place, message, is_warning=True)
 
 
 def _documents(problems: tuple[ConfigProblem, ...]) -> list[dict[str, str]]:

@@ -17,11 +17,13 @@ from penstock.config.identity import write_ids
 from penstock.config.loader import FOLDER, load_plant
 from penstock.model import ConfigError, ConfigProblem
 from penstock.model.system_path import connected_path
+from penstock.node import last_good
 from penstock.node.configuration import field_document, placeholder_id, system_points
 from penstock.rules.config import LoadedRules, load_rules, read_rule_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from penstock.config import Plant
     from penstock.log import Log
@@ -72,9 +74,10 @@ class Applier:
         self._on_applied = on_applied
         self._turn = asyncio.Lock()
 
-    async def plan(self) -> Prepared:
-        """Check the folder; ConfigError with every problem, nothing changed."""
-        plant = await asyncio.to_thread(load_plant, self._home.root)
+    async def plan(self, root: Path | None = None) -> Prepared:
+        """Check the plant below `root` (HOME); ConfigError with every problem, nothing changed."""
+        root = root or self._home.root
+        plant = await asyncio.to_thread(load_plant, root)
         answer = await self._field.plan(field_document(plant, placeholder_id, ()))
         devices = _devices(answer)
         simulated = {entry.name for entry in plant.connectors if entry.simulated}
@@ -82,7 +85,7 @@ class Applier:
         planned = self._registry.plan(
             plant, system_points(self._node_name, devices, simulated), _periods(facts)
         )
-        rules = await asyncio.to_thread(self._rules, planned)
+        rules = await asyncio.to_thread(_rules, root, planned)
         problems = [
             *plant.problems,
             *_field_problems(answer),
@@ -98,14 +101,34 @@ class Applier:
         """Check and commit, and the files that got ids; unchanged connectors go on undisturbed."""
         async with self._turn:
             prepared = await self.plan()
-            return await self._commit(prepared)
+            result = await self._commit(prepared)
+            await asyncio.to_thread(self._remember)
+            return result
 
-    async def _commit(self, prepared: Prepared) -> tuple[Prepared, tuple[str, ...]]:
+    async def apply_last_good(self) -> bool:
+        """Run the plant as it was applied last, while the folder has problems; False if none."""
+        root = await asyncio.to_thread(last_good.restore, self._home)
+        if root is None:
+            return False
+        async with self._turn:
+            await self._commit(await self.plan(root), writes_ids=False)
+        return True
+
+    def _remember(self) -> None:
+        try:
+            last_good.save(self._home, self._disk)
+        except OSError as error:
+            log.warning("last_good_not_saved", detail=str(error))
+
+    async def _commit(
+        self, prepared: Prepared, *, writes_ids: bool = True
+    ) -> tuple[Prepared, tuple[str, ...]]:
         plan = prepared.registry
         files: list[str] = []
         warnings = list(prepared.warnings)
         try:
-            files = await asyncio.to_thread(write_ids, self._home.root, plan.ids, self._disk)
+            ids = plan.ids if writes_ids else {}
+            files = await asyncio.to_thread(write_ids, self._home.root, ids, self._disk)
         except OSError as error:
             warnings.append(
                 ConfigProblem(
@@ -118,13 +141,13 @@ class Applier:
         snapshot = await self._registry.commit(plan)
         await self._log_dictionary()
         self._on_applied(snapshot, prepared)
-        ids = {point.path: point.id for point in snapshot.points}
+        by_path = {point.path: point.id for point in snapshot.points}
         self._field.configure(
             field_document(
                 prepared.plant,
-                lambda entry: ids[entry.path],
+                lambda entry: by_path[entry.path],
                 [
-                    (connector, device, ids[connected_path(self._node_name, connector, device)])
+                    (connector, device, by_path[connected_path(self._node_name, connector, device)])
                     for connector, device in prepared.devices
                 ],
                 self._node_name,
@@ -148,8 +171,9 @@ class Applier:
         if fresh:
             await self._log.append_dictionary(fresh)
 
-    def _rules(self, planned: RegistryPlan) -> LoadedRules:
-        return load_rules(read_rule_files(self._home.root / FOLDER / "rules"), planned.points)
+
+def _rules(root: Path, planned: RegistryPlan) -> LoadedRules:
+    return load_rules(read_rule_files(root / FOLDER / "rules"), planned.points)
 
 
 def _devices(answer: Document) -> tuple[tuple[str, str], ...]:

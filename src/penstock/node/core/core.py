@@ -191,6 +191,7 @@ class Core:
                 self.status.configuration_problems = error.problems
                 problems = [str(problem) for problem in error.problems]
                 log.warning("configuration_refused", problems=problems)
+                await self._run_last_good()
                 return
             except Refused as refusal:
                 log.warning("apply_waits", code=refusal.code, detail=refusal.detail)
@@ -198,6 +199,14 @@ class Core:
             else:
                 log.info("configuration_applied", points=len(prepared.registry.points))
                 return
+
+    async def _run_last_good(self) -> None:
+        try:
+            is_running = await self.applier.apply_last_good()
+        except (ConfigError, Refused) as error:
+            log.warning("last_good_refused", detail=str(error))
+        else:
+            log.warning("last_good_runs" if is_running else "nothing_runs")
 
     async def _run_rules(self) -> None:
         await self._have_rules.wait()
