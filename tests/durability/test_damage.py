@@ -190,7 +190,8 @@ def test_a_cut_database_log_is_projected_again(copy: Whole, filled: Filled) -> N
     start(copy)
     assert filled.numbers == good(copy, filled.to_ns)
     wait_until(lambda: len(copy.journal()) >= filled.alarms, "the alarms are projected again")
-    assert len(copy.journal()) == len({event["id"] for event in copy.journal()})
+    journal = copy.journal()
+    assert len(journal) == len({event["id"] for event in journal})
     check_calm(copy)
 
 
