@@ -226,6 +226,12 @@ def test_there_are_limits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None
     assert {1, 2} == set(client.subscriptions)
     assert [4] == client.subscriptions[2].handles.tolist()
 
+    monkeypatch.setattr(live, "CLIENT_POINTS_MAX", 3)
+    points = [str(UUID(int=1))] * 2
+    assert bench.hub.subscribe(client, 1, points, 1.0)
+    assert not bench.hub.subscribe(client, 2, points, 1.0)
+    assert bench.hub.subscribe(client, 2, points[:1], 1.0)
+
     bench.hub.leave(client)
     assert bench.hub.join(EVERYBODY) is not None
 

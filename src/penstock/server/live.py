@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 CLIENTS_MAX = 1_000
 SUBSCRIPTIONS_MAX = 500
 POINTS_MAX = 10_000
+CLIENT_POINTS_MAX = 100_000
 HZ_MIN = 0.1
 HZ_MAX = 20.0
 ALARM_ROWS_MAX = 10_000
@@ -113,10 +114,15 @@ class LiveHub:
         """The socket is closed."""
         self._clients.discard(client)
 
-    def subscribe(self, client: LiveClient, sid: int, points: Sequence[str], hz: float) -> None:
-        """Replace subscription `sid`; a point that is unknown or not permitted stays empty."""
-        if len(client.subscriptions) >= SUBSCRIPTIONS_MAX and sid not in client.subscriptions:
-            return
+    def subscribe(self, client: LiveClient, sid: int, points: Sequence[str], hz: float) -> bool:
+        """Replace subscription `sid`; a point that is unknown or not permitted stays empty.
+
+        False when the client would have too many subscriptions or points.
+        """
+        others = [item for other, item in client.subscriptions.items() if other != sid]
+        total = sum(len(item.handles) for item in others) + len(points)
+        if len(others) >= SUBSCRIPTIONS_MAX or total > CLIENT_POINTS_MAX:
+            return False
         found = [self._visible(client.principal, text) for text in points[:POINTS_MAX]]
         client.subscriptions[sid] = Subscription(
             np.array([_UNKNOWN if p is None else p.handle for p in found], np.uint32),
@@ -124,6 +130,7 @@ class LiveHub:
             max(int(1e9 / min(max(hz, HZ_MIN), HZ_MAX)), TICK_NS_MIN),
         )
         client.wake.set()
+        return True
 
     def unsubscribe(self, client: LiveClient, sid: int) -> None:
         """Drop subscription `sid`."""

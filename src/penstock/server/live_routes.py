@@ -18,6 +18,7 @@ SEND_TIMEOUT_S = 30.0
 CLOSE_LOGGED_OUT = 4401
 CLOSE_TOO_MANY = 4429
 CLOSE_BAD_MESSAGE = 4400
+CLOSE_TOO_MANY_POINTS = 4413
 
 
 class _Message(BaseModel):
@@ -106,7 +107,9 @@ async def _receive(hub: LiveHub, socket: WebSocket, client: LiveClient) -> None:
             await socket.close(CLOSE_BAD_MESSAGE)
             return
         if isinstance(message, SubMessage):
-            hub.subscribe(client, message.sid, message.points, message.hz)
+            if not hub.subscribe(client, message.sid, message.points, message.hz):
+                await socket.close(CLOSE_TOO_MANY_POINTS)
+                return
         elif isinstance(message, UnsubMessage):
             hub.unsubscribe(client, message.sid)
 
