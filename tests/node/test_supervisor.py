@@ -240,6 +240,27 @@ async def test_who_dies_at_once_is_started_more_and_more_slowly(tree: Callable[.
 
 
 @pytest.mark.slow
+async def test_a_child_that_cannot_be_started_is_tried_again(
+    tree: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = tree()
+    await running.wait_linked()
+    spawn, failures = module._spawn, iter([OSError(12, "Cannot allocate memory")])
+
+    def fail_once(*arguments: Any) -> subprocess.Popen[bytes]:
+        for error in failures:
+            raise error
+        return spawn(*arguments)
+
+    monkeypatch.setattr(module, "_spawn", fail_once)
+    old = running.pid("field")
+    os.kill(old, signal.SIGKILL)
+
+    await wait_for(lambda: running.pid("field") != old)
+    assert any("cannot be started (Cannot allocate memory)" in line for line in running.said)
+
+
+@pytest.mark.slow
 async def test_what_a_human_must_edit_ends_everything(tree: Callable[..., Tree]) -> None:
     running = tree(core=("exit2",))
 

@@ -97,22 +97,15 @@ class Supervisor:
         return self._exit_code
 
     def _start(self, child: Child) -> None:
-        ours, theirs = socket.socketpair()
-        reader, writer = os.pipe()
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        if child.spec.has_control:
-            environment[ENVIRONMENT] = str(theirs.fileno())
-        child.process = subprocess.Popen(  # noqa: S603 - our own modules
-            child.spec.command,
-            stdin=subprocess.DEVNULL,
-            stdout=writer,
-            stderr=writer,
-            pass_fds=(theirs.fileno(),) if child.spec.has_control else (),
-            env=environment,
-            start_new_session=True,
-        )
-        os.close(writer)
-        theirs.close()
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as on_failure:
+            ours, control = socket.socketpair()
+            theirs.callback(control.close)
+            on_failure.callback(ours.close)
+            reader, writer = os.pipe()
+            theirs.callback(os.close, writer)
+            on_failure.callback(os.close, reader)
+            child.process = _spawn(child.spec, control.fileno(), writer)
+            on_failure.pop_all()
         child.started = time.monotonic()
         child.alive_at = None
         self._read_log(child, reader)
@@ -177,8 +170,17 @@ class Supervisor:
         asyncio.get_running_loop().call_later(pause_s, self._restart, child)
 
     def _restart(self, child: Child) -> None:
-        if not self._stop.is_set() and child.process is None:
+        if self._stop.is_set() or child.process is not None:
+            return
+        try:
             self._start(child)
+        except OSError as error:  # no memory, no descriptors: that may be over soon
+            child.pause_s = restart_after_s(0.0, child.pause_s)
+            self._say(
+                f"{child.spec.name} cannot be started ({error.strerror}); "
+                f"next attempt in {child.pause_s:.1f} s."
+            )
+            asyncio.get_running_loop().call_later(child.pause_s, self._restart, child)
 
     def _on_message(self, child: Child, message: Message) -> None:
         if message.get("op") == "alive":
@@ -265,6 +267,21 @@ class Supervisor:
         for line in lines:
             self._log.info("%s", line.decode("utf-8", "replace"))
         return bool(data)
+
+
+def _spawn(spec: ProcessSpec, control: int, output: int) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    if spec.has_control:
+        environment[ENVIRONMENT] = str(control)
+    return subprocess.Popen(  # noqa: S603 - our own modules
+        spec.command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=(control,) if spec.has_control else (),
+        env=environment,
+        start_new_session=True,
+    )
 
 
 def _link(core: Child, other: Child) -> None:
