@@ -29,7 +29,7 @@ from penstock.codec.link import (
     encode_frame,
 )
 from penstock.link import downlink
-from penstock.link.session import Session
+from penstock.link.session import CRASH, Session
 from penstock.link.uplink import Uplink
 from penstock.model import Batch, NotConnected, Origin
 from penstock.testing import frame
@@ -340,6 +340,39 @@ async def test_a_question_gets_its_own_answer() -> None:
     await one.close()
     await two.close()
     await asyncio.wait(tasks)
+
+
+async def test_a_handler_that_crashes_says_so_to_who_asked() -> None:
+    one, two = await pair()
+
+    async def serve() -> None:
+        async for _, payload in two.frames():
+            two.answer(payload, crash)
+
+    async def crash(_query: dict[str, object]) -> dict[str, object]:
+        raise ValueError("nobody expected this")
+
+    async def listen() -> None:
+        async for _ in one.frames():
+            pass
+
+    tasks = [asyncio.ensure_future(serve()), asyncio.ensure_future(listen())]
+
+    assert {CRASH: "ValueError: nobody expected this"} == await one.query({"n": 1})
+    await one.close()
+    await two.close()
+    await asyncio.wait(tasks)
+
+
+async def test_what_the_other_end_does_not_read_is_told() -> None:
+    one, two = await pair()
+    assert 0 == one.waiting_bytes
+
+    one.send(LinkType.HEARTBEAT, [bytes(2 * 1024 * 1024)])
+
+    assert one.waiting_bytes > 1024 * 1024
+    one.abort()
+    await two.close()
 
 
 async def test_a_question_ends_with_the_link() -> None:

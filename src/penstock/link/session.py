@@ -11,6 +11,8 @@ import contextlib
 import itertools
 from typing import TYPE_CHECKING
 
+import structlog
+
 from penstock.codec.layout import Damaged
 from penstock.codec.link import (
     HEADER_BYTES,
@@ -35,7 +37,11 @@ if TYPE_CHECKING:
     Document = dict[str, Json]
     QueryHandler = Callable[[Document], Awaitable[Document]]
 
+log = structlog.get_logger()
+
 QUERIES_MAX = 64
+# Key of an answer that says why there is none.
+CRASH = "crash"
 READ_BYTES_MAX = 4 * 1024 * 1024
 
 
@@ -48,7 +54,7 @@ class Session:
         self._numbers = itertools.count(1)
         self._query_ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Document]] = {}
-        self._handlers: set[asyncio.Task[None]] = set()
+        self._handlers: set[asyncio.Future[Document]] = set()
 
     @classmethod
     async def over(cls, sock: socket.socket) -> Session:
@@ -111,18 +117,33 @@ class Session:
             self._answers.pop(number, None)
 
     def answer(self, payload: bytes, handler: QueryHandler) -> None:
-        """Answer a QUERY frame by `handler`, beside the stream, at most QUERIES_MAX at once."""
-        document = decode_json(payload)
-        if len(self._handlers) >= QUERIES_MAX:
-            return
-        task = asyncio.get_running_loop().create_task(self._answer(document, handler))
-        self._handlers.add(task)
-        task.add_done_callback(self._handlers.discard)
+        """Answer a QUERY frame by `handler`, beside the stream, at most QUERIES_MAX at once.
 
-    async def _answer(self, document: Document, handler: QueryHandler) -> None:
-        query = document.get("query")
+        Whoever asks hears of a handler that crashes: its answer is then `{CRASH: text}`.
+        """
+        document = decode_json(payload)
+        number, query = document.get("id"), document.get("query")
         assert isinstance(query, dict)
-        self.send_json(LinkType.ANSWER, {"id": document.get("id"), "answer": await handler(query)})
+        if len(self._handlers) >= QUERIES_MAX:
+            self._send_answer(number, {CRASH: f"{QUERIES_MAX} questions are being answered"})
+            return
+        task = asyncio.ensure_future(handler(query))
+        self._handlers.add(task)
+        task.add_done_callback(lambda done: self._on_answered(done, number))
+
+    def _on_answered(self, task: asyncio.Future[Document], number: Json) -> None:
+        self._handlers.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            self._send_answer(number, task.result())
+            return
+        log.error("query_crashed", exc_info=error)
+        self._send_answer(number, {CRASH: f"{type(error).__name__}: {error}"})
+
+    def _send_answer(self, number: Json, answer: Document) -> None:
+        self.send_json(LinkType.ANSWER, {"id": number, "answer": answer})
 
     def _on_answer(self, payload: bytes) -> None:
         document = decode_json(payload)

@@ -15,8 +15,8 @@ from penstock import __version__
 from penstock.codec.layout import Damaged
 from penstock.codec.link import LinkType, decode_json
 from penstock.link.downlink import Downlink
-from penstock.link.session import Session
-from penstock.model import NotConnected, Refused
+from penstock.link.session import CRASH, Session
+from penstock.model import ConfigError, ConfigProblem, NotConnected, Refused
 
 if TYPE_CHECKING:
     import socket
@@ -35,6 +35,7 @@ PLAN_TIMEOUT_S = 30.0
 # The field process sends a heartbeat each second.
 TICK_S = 1.0
 QUIET_TICKS_MAX = 5
+_CRASHED = "A connector failed while it checked this configuration; the log names the place."
 
 
 class FieldLink:
@@ -88,7 +89,10 @@ class FieldLink:
             await asyncio.wait([serving], timeout=1.0)
 
     async def plan(self, configuration: Document) -> Document:
-        """Let the field check a configuration; waits for a field process to come up."""
+        """Let the field check a configuration; waits for a field process to come up.
+
+        ConfigError when a connector crashes over it: what it said is the one hint to the place.
+        """
         try:
             async with asyncio.timeout(PLAN_TIMEOUT_S):
                 await self._is_up.wait()
@@ -98,11 +102,14 @@ class FieldLink:
         if session is None:
             raise Refused("connector_away")
         try:
-            return await session.query(
+            answer = await session.query(
                 {"op": "plan", "configuration": configuration}, PLAN_TIMEOUT_S
             )
         except NotConnected as error:
             raise Refused("connector_away", str(error)) from error
+        if CRASH in answer:
+            raise ConfigError([ConfigProblem("plant", f"{_CRASHED} ({answer[CRASH]})")])
+        return answer
 
     def configure(self, configuration: Document) -> None:
         """What the field is to run from now on, and after each of its restarts."""

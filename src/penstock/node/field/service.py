@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
 DRAIN_S = 4.0
+# Core reads nothing: more heartbeats behind this much would only be old when they arrive.
+WAITING_BYTES_MAX = 1024 * 1024
 
 
 class FieldService:
@@ -52,7 +54,6 @@ class FieldService:
         self._turn = asyncio.Lock()
         self._configuring: set[asyncio.Task[None]] = set()
         self._serving: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
 
     async def connect(self, sock: socket.socket) -> None:
         """Serve a fresh link; the one before, if any, is given up."""
@@ -151,12 +152,13 @@ class FieldService:
 
     async def _beat(self, session: Session) -> None:
         while True:
-            session.send_json(
-                LinkType.HEARTBEAT,
-                {
-                    "devices": self._host.statistics(),
-                    "uplink": dict(self._uplink.statistics()),
-                    "crashes": self._host.crashes,
-                },
-            )
+            if session.waiting_bytes <= WAITING_BYTES_MAX:
+                session.send_json(LinkType.HEARTBEAT, self._heartbeat())
             await asyncio.sleep(HEARTBEAT_S)
+
+    def _heartbeat(self) -> dict[str, Json]:
+        return {
+            "devices": self._host.statistics(),
+            "uplink": dict(self._uplink.statistics()),
+            "crashes": self._host.crashes,
+        }
