@@ -12,25 +12,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import shutil
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from _kit import median_of, run_parts
+from _libmodbus import CServer, Wanderer, c_servers
 from _modbus import Server, Table
 from _product import ASSET, Cell, Node, Rows, device, folder, log_rows, running, write_plant
 
 SERVERS = 20
-SOURCE = Path(__file__).resolve().parents[1] / "tests" / "peers" / "modbus_server.c"
 BLOCKS = 8
 BLOCK_RATE_S = 0.2
 SCATTERED = 50
@@ -38,8 +34,6 @@ SCATTERED_GAP = 20  # more than merge_gap, so that each register needs a request
 SCATTERED_RATE_S = 0.5
 DEAD_RATE_S = 0.25
 DEAD_BLOCKS = 1
-UNIT = 1
-PIPELINE_MAX = 1
 SETTLE_S = 4.0
 HEAD = "[historian]\nhead_rows_max = 300000\n"  # small, so that flushes fall into the window
 BARS = {
@@ -49,76 +43,6 @@ BARS = {
     "limit_learned_cycles": "< 3",
     "restart_back_s": "< 5",
 }
-
-
-class CServer:
-    """One libmodbus server; the registers wander while `Wanderer` runs."""
-
-    def __init__(self, program: Path, number: int) -> None:
-        self.process = subprocess.Popen(
-            [str(program), str(number + 1)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
-
-    def stop(self) -> None:
-        """End it, also when it was stopped by a signal."""
-        self.process.kill()
-        self.process.wait()
-
-
-class Wanderer(threading.Thread):
-    """Writes other values into every server once a second, as a process does."""
-
-    def __init__(self, servers: Sequence[CServer], blocks: int) -> None:
-        super().__init__(daemon=True)
-        self._sockets = [socket.create_connection(("127.0.0.1", item.port)) for item in servers]
-        self._blocks = blocks
-        self._end = threading.Event()
-        self.writes = 0
-        self._random = np.random.default_rng(7)
-
-    def run(self) -> None:
-        while not self._end.wait(1.0):
-            for connection in self._sockets:
-                for block in range(self._blocks):
-                    self._write(connection, block)
-
-    def _write(self, connection: socket.socket, block: int) -> None:
-        """123 registers are the most that one write may hold; the last two stay as they are."""
-        if block % 2:
-            values = self._random.normal(50, 5, 61).astype(">f4").tobytes()
-        else:
-            values = self._random.integers(0, 60_000, 122).astype(">u2").tobytes()
-        count = len(values) // 2
-        pdu = struct.pack(">BHHB", 16, 125 * block, count, 2 * count) + values
-        connection.sendall(struct.pack(">HHHB", 1, 0, len(pdu) + 1, UNIT) + pdu)
-        self.writes += connection.recv(64)[7] == 16
-
-    def stop(self) -> None:
-        """Let the thread end."""
-        self._end.set()
-        self.join()
-        for connection in self._sockets:
-            connection.close()
-
-
-@contextlib.contextmanager
-def c_servers(count: int = SERVERS) -> Iterator[list[CServer]]:
-    """Compiled anew each time; needs gcc and libmodbus-dev."""
-    assert shutil.which("gcc"), "gcc is not installed"
-    servers: list[CServer] = []
-    with folder() as place:
-        program = place / "modbus_server"
-        flags = ["-I/usr/include/modbus", "-O2", "-o", str(program)]
-        subprocess.run(["gcc", str(SOURCE), *flags, "-lmodbus"], check=True)
-        try:
-            for number in range(count):
-                servers.append(CServer(program, number))  # noqa: PERF401 - what runs must be ended
-            yield servers
-        finally:
-            for server in servers:
-                server.stop()
 
 
 def block_cells(blocks: int = BLOCKS) -> list[Cell]:
@@ -147,7 +71,7 @@ def scattered_cells() -> list[Cell]:
 def throughput(cells: Sequence[Cell], rate_s: float, window_s: float) -> dict[str, float]:
     """CPU of the product over a window, and what the log holds of it."""
     wide = {f"{ASSET}/{device(n)}/{c.name}" for n in range(SERVERS) for c in cells if "f" in c.type}
-    with folder() as place, c_servers() as servers:
+    with folder() as place, c_servers(SERVERS) as servers:
         write_plant(place, [server.port for server in servers], cells, rate_s, HEAD)
         wanderer = Wanderer(servers, BLOCKS)
         wanderer.start()
@@ -271,57 +195,31 @@ def part_peer(options: argparse.Namespace) -> dict[str, object]:
     """pymodbus alone, as fast as it goes, in a process of its own."""
     window_s, runs = (3.0, 1) if options.quick else (8.0, 3)
 
+    blocks = [125 * block for block in range(BLOCKS)]
+    single = [cell.address for cell in scattered_cells()]
+
     def one() -> dict[str, float]:
-        with c_servers() as servers:
-            command = [sys.executable, __file__, "--peer", str(window_s)]
-            command += [str(server.port) for server in servers]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-        full, single = (float(word) for word in done.stdout.split())
+        with c_servers(SERVERS) as servers:
+            ports = [server.port for server in servers]
+            full = peer_rate(window_s, 125, blocks, ports)
+            each = peer_rate(window_s, 1, single, ports)
         return {
             "pymodbus_registers_per_cpu_s": 125 * full,
             "pymodbus_blocks_per_cpu_s": full,
-            "pymodbus_requests_per_cpu_s": single,
+            "pymodbus_requests_per_cpu_s": each,
         }
 
     drops = "time, quality, decoding of values, schedule, loss handling, storage, fsync"
     return {**rounded(median_of(one, runs)), "pymodbus_drops": drops}
 
 
-def peer(window_s: float, ports: Sequence[int]) -> None:
-    """Body of the peer's process: prints requests per CPU-second, blocks and single registers."""
-    import uvloop  # noqa: PLC0415 - the peer's, in its own process
-
-    rates = [uvloop.run(_peer_loop(ports, window_s, count)) for count in (125, 1)]
-    sys.stdout.write(" ".join(f"{rate:.1f}" for rate in rates) + "\n")
-
-
-async def _peer_loop(ports: Sequence[int], window_s: float, count: int) -> float:
-    from pymodbus.client import AsyncModbusTcpClient  # noqa: PLC0415 - the peer's
-
-    clients = [AsyncModbusTcpClient("127.0.0.1", port=port) for port in ports]
-    await asyncio.gather(*(client.connect() for client in clients))
-    until = time.perf_counter() + window_s
-    addresses = (
-        [125 * block for block in range(BLOCKS)]
-        if count > 1
-        else [cell.address for cell in scattered_cells()]
-    )
-
-    async def read(client: AsyncModbusTcpClient) -> int:
-        done = 0
-        while time.perf_counter() < until:
-            for address in addresses:
-                answer = await client.read_holding_registers(address, count=count, device_id=UNIT)
-                assert len(answer.registers) == count
-                done += 1
-        return done
-
-    begin = time.process_time()
-    total_ = sum(await asyncio.gather(*(read(client) for client in clients)))
-    used = time.process_time() - begin
-    for client in clients:
-        client.close()
-    return total_ / used
+def peer_rate(window_s: float, count: int, addresses: Sequence[int], ports: Sequence[int]) -> float:
+    """Requests per CPU-second of the peer."""
+    program = str(Path(__file__).with_name("_pymodbus.py"))
+    lists = [",".join(map(str, numbers)) for numbers in (addresses, ports)]
+    command = [sys.executable, program, str(window_s), str(count), *lists]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return float(done.stdout)
 
 
 # --- dead neighbours
@@ -346,7 +244,7 @@ def part_dead(options: argparse.Namespace) -> dict[str, object]:
 def dead(kill: Callable[[CServer], None], window_s: float) -> dict[str, float]:
     """Largest gap of the healthy over the period, before and after the death of the last."""
     cells = block_cells(DEAD_BLOCKS)
-    with folder() as place, c_servers() as servers:
+    with folder() as place, c_servers(SERVERS) as servers:
         write_plant(place, [server.port for server in servers], cells, DEAD_RATE_S)
         with running(place) as node:
             wait_all_good(node, cells)
@@ -485,12 +383,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to run; default all")
     parser.add_argument("--quick", action="store_true", help="one short run of each")
-    parser.add_argument("--peer", nargs="+", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.peer:
-        peer(float(options.peer[0]), [int(word) for word in options.peer[1:]])
-        return 0
-    return run_parts("modbus", PARTS, options, BARS)
+    return run_parts("modbus", PARTS, parser.parse_args(), BARS)
 
 
 if __name__ == "__main__":
