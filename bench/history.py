@@ -6,12 +6,8 @@ python bench/history.py
 from __future__ import annotations
 
 import functools
-import importlib.metadata
-import json
-import platform
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +15,7 @@ from pathlib import Path
 from uuid import UUID
 
 import numpy as np
+from _kit import emit, median_of, say
 
 from penstock.historian import Historian, HistorianSettings
 from penstock.historian.answer import trend
@@ -27,7 +24,6 @@ from penstock.historian.query import raw
 from penstock.model import Batch, Frame, Origin
 from penstock.world import SystemDisk
 
-RUNS = 3
 SECOND_NS = 1_000_000_000
 HOUR_NS = 3_600 * SECOND_NS
 T0 = 1_790_000_000 * SECOND_NS
@@ -37,18 +33,6 @@ PLANTS = {"500_points": (500, 60), "5000_points": (5_000, 6), "20000_points": (2
 FLUSH_S = 600
 POINTS_QUERIED = 100
 HOURS_QUERIED = 6
-
-
-def calibration_s() -> float:
-    """The fixed numpy + Python loop by which machines are compared."""
-    begin = time.process_time()
-    numbers = np.arange(1_000_000, dtype=np.float64)
-    for _ in range(20):
-        numbers = np.sqrt(numbers * 1.000001 + 1.0)
-    total = 0
-    for index in range(1_000_000):
-        total += index & 7
-    return time.process_time() - begin
 
 
 class Plant:
@@ -171,26 +155,18 @@ def _trend_ms(historian: Historian, pens: list[int], from_ns: int, to_ns: int, m
 
 
 def medians(call: Callable[[], dict[str, float]]) -> dict[str, float]:
-    runs = [call() for _ in range(RUNS)]
-    return {key: round(statistics.median(run[key] for run in runs), 4) for key in runs[0]}
+    return {key: round(value, 4) for key, value in median_of(call).items()}
 
 
 def main() -> None:
-    answer: dict[str, object] = {"calibration_cpu_s": round(calibration_s(), 3)}
+    figures: dict[str, object] = {}
     for name, (points, seconds) in PLANTS.items():
-        print(f"ingest {name}", file=sys.stderr)
-        answer[f"ingest_{name}"] = medians(functools.partial(ingest, points, seconds))
-    print("queries", file=sys.stderr)
-    answer["queries"] = medians(queries)
-    answer["rss_peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    answer["machine"] = {"machine": platform.machine(), "system": platform.system()}
-    answer["versions"] = {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "pcodec": importlib.metadata.version("pcodec"),
-    }
-    answer["kernels"] = "none"
-    print(json.dumps(answer, indent=2))
+        say(f"ingest {name}")
+        figures[f"ingest_{name}"] = medians(functools.partial(ingest, points, seconds))
+    say("queries")
+    figures["queries"] = medians(queries)
+    figures["rss_peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    emit("history", figures)
 
 
 if __name__ == "__main__":
