@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
 from penstock.alarms.alarm import Alarm, isa_state
 from penstock.model.units import unit_label
+from penstock.registry.views import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,11 +25,7 @@ if TYPE_CHECKING:
 PRIORITIES = ("1", "2", "3", "4")
 
 
-class _View(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class NoteView(_View):
+class NoteView(View):
     """What a person wrote."""
 
     time_ns: str
@@ -36,7 +33,7 @@ class NoteView(_View):
     text: str
 
 
-class AlarmView(_View):
+class AlarmView(View):
     """One alarm; `value` is a string for an int64 point."""
 
     id: str
@@ -74,14 +71,14 @@ class AlarmView(_View):
     simulated: bool
 
 
-class Counts(_View):
+class Counts(View):
     """How many of one priority stand in the active list."""
 
     active: int = 0
     unacknowledged: int = 0
 
 
-class AlarmsView(_View):
+class AlarmsView(View):
     """A page of alarms; the counts are those of the whole active list."""
 
     alarms: list[AlarmView]
@@ -89,7 +86,7 @@ class AlarmsView(_View):
     cursor: str | None = None
 
 
-class AlarmEventView(_View):
+class AlarmEventView(View):
     """A line of the journal."""
 
     id: str
@@ -103,7 +100,7 @@ class AlarmEventView(_View):
     data: dict[str, JsonValue]
 
 
-class JournalView(_View):
+class JournalView(View):
     """A page of the journal, the newest first."""
 
     events: list[AlarmEventView]

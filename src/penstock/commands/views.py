@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
 from penstock.model.units import unit_label
+from penstock.registry.views import View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,11 +17,7 @@ if TYPE_CHECKING:
     Names: TypeAlias = Mapping[str, str]
 
 
-class _View(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class CheckView(_View):
+class CheckView(View):
     """One check of the desk."""
 
     key: str
@@ -28,7 +25,7 @@ class CheckView(_View):
     params: dict[str, JsonValue]
 
 
-class ResultView(_View):
+class ResultView(View):
     """What came back; `problem` is a key of the screen's catalogue."""
 
     read_back: float | str | None
@@ -36,7 +33,7 @@ class ResultView(_View):
     problem: str | None
 
 
-class StepView(_View):
+class StepView(View):
     """A line of the history."""
 
     state: str
@@ -44,14 +41,14 @@ class StepView(_View):
     detail: str | None
 
 
-class ResolvedView(_View):
+class ResolvedView(View):
     """Who looked at the machine after an unconfirmed command."""
 
     principal: str
     time_ns: str
 
 
-class CommandView(_View):
+class CommandView(View):
     """One command; values of an int64 point are strings."""
 
     id: str
@@ -73,7 +70,7 @@ class CommandView(_View):
     history: list[StepView]
 
 
-class CommandsView(_View):
+class CommandsView(View):
     """The newest commands."""
 
     commands: list[CommandView]

@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from penstock.model import Asset
 
 
-class _View(BaseModel):
+class View(BaseModel):
+    """Base of what the node answers: made once, never changed."""
+
     model_config = ConfigDict(frozen=True)
 
 
-class AssetView(_View):
+class AssetView(View):
     """One asset; `parent_id` is None at a root."""
 
     id: str
@@ -41,14 +43,14 @@ class AssetView(_View):
         )
 
 
-class AssetsView(_View):
+class AssetsView(View):
     """The tree at one revision."""
 
     revision: int
     assets: list[AssetView]
 
 
-class LimitView(_View):
+class LimitView(View):
     """A limit rule of a point, for charts and faceplates."""
 
     rule_id: str
@@ -58,7 +60,7 @@ class LimitView(_View):
     priority: int
 
 
-class PointView(_View):
+class PointView(View):
     """Description of a point; units are UCUM codes with a label to show."""
 
     id: str
@@ -86,7 +88,7 @@ class PointView(_View):
     limits: list[LimitView]
 
 
-class PointsView(_View):
+class PointsView(View):
     """A page of points; `cursor` is None on the last."""
 
     revision: int

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
 
 from penstock.alarms.routes import alarm_router
 from penstock.commands.routes import command_router
@@ -17,6 +16,7 @@ from penstock.node.core.limits import limits_of
 from penstock.node.core.status import NodeStatus
 from penstock.node.core.views import SystemView
 from penstock.registry.routes import routes as registry_routes
+from penstock.registry.views import View
 from penstock.rules.rule import Rule
 from penstock.security import Entry, Principal, Security
 from penstock.security.routes import requires
@@ -32,18 +32,14 @@ Engineer = Annotated[Principal, requires("configure")]
 T = TypeVar("T")
 
 
-class _View(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class ProblemView(_View):
+class ProblemView(View):
     """A place to look at and what is wrong there."""
 
     place: str
     message: str
 
 
-class ApplyView(_View):
+class ApplyView(View):
     """What an apply did, or would do."""
 
     added: list[str]

@@ -7,11 +7,13 @@ fails a test instead of being dropped without a word.
 # No `from __future__ import annotations`: FastAPI reads the annotations at run time.
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
+
+from penstock.registry.views import View
 
 
-class _View(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _View(View):
+    model_config = ConfigDict(extra="forbid")
 
 
 class NoticeView(_View):
