@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, insert, select
 
 from penstock.model.event import EVENT_BYTES_MAX
-from penstock.security.identifiers import uuid7
+from penstock.model.identity import new_id
 from penstock.security.tables import audit
 from penstock.state import DEFAULT_TENANT
 from penstock.world import SystemDisk
@@ -102,7 +102,7 @@ class Audit:
         row: Row = {
             "tenant": self._tenant,
             "number": 1 if last is None else last.number + 1,
-            "id": str(uuid7(now_ns)),
+            "id": str(new_id(now_ns)),
             "time_ns": now_ns,
             "principal": entry.principal,
             "action": entry.action,

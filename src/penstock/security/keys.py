@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from penstock.model import ConfigError, ConfigProblem
-from penstock.security.identifiers import uuid7
+from penstock.model.identity import new_id
 from penstock.world import SystemDisk
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _make(folder: Path, disk: Disk) -> None:
     private = Ed25519PrivateKey.generate()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     disk.write_whole(folder / "rows.key", [secrets.token_bytes(_SEAL_BYTES)])
-    disk.write_whole(folder / "node.id", [f"{uuid7()}\n".encode()])
+    disk.write_whole(folder / "node.id", [f"{new_id(time.time_ns())}\n".encode()])
     disk.write_whole(folder / "node.key", [pem])
 
 

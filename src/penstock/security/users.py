@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, update
 
 from penstock.model import Refused
-from penstock.security.identifiers import uuid7
+from penstock.model.identity import new_id
 from penstock.security.permissions import ROLES
 from penstock.security.principal import Principal, RoleGrant, grants_of
 from penstock.security.tables import users
@@ -78,7 +78,7 @@ def new_user(
     assert normal_name(name) == name
     assert set(roles) <= set(ROLES)
     grants = tuple(RoleGrant(role) for role in roles)
-    return User(str(uuid7(now_ns)), name, display_name, password_hash, grants, created_ns=now_ns)
+    return User(str(new_id(now_ns)), name, display_name, password_hash, grants, created_ns=now_ns)
 
 
 class UserStore:
