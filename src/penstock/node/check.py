@@ -20,7 +20,7 @@ from penstock.config.loader import FOLDER, load_plant
 from penstock.config.settings import load_settings
 from penstock.model import ConfigError, ConfigProblem
 from penstock.node.configuration import field_document, placeholder_id, system_points
-from penstock.node.field.configuration import plan_connector
+from penstock.node.field.configuration import plan_connectors
 from penstock.node.settings import Settings
 from penstock.registry.plan import plan_registry
 from penstock.registry.store import load_points
@@ -141,19 +141,9 @@ def _listen_problems(settings: ListenSettings) -> list[ConfigProblem]:
 def _plan_connectors(plant: Plant) -> tuple[list[tuple[str, str]], list[ConfigProblem]]:
     """(connector, device) of all lines; each connector is checked by its own plugin."""
     devices: list[tuple[str, str]] = []
-    problems: list[ConfigProblem] = []
-    numbers: dict[UUID, int] = {}
-    document = field_document(plant, placeholder_id, ())
-    connectors = document["connectors"]
-    assert isinstance(connectors, list)
-    for connector in connectors:
-        assert isinstance(connector, dict)
-        plan, found = plan_connector(
-            connector, lambda id_: numbers.setdefault(id_, len(numbers) + 1)
-        )
-        problems += found
-        if plan is not None:
-            devices += [(plan.name, device) for line in plan.lines for device in line.devices]
+    plans, problems = plan_connectors(field_document(plant, placeholder_id, ()))
+    for plan in plans.values():
+        devices += [(plan.name, device) for line in plan.lines for device in line.devices]
     return devices, problems
 
 

@@ -53,6 +53,24 @@ def digest_of(document: Document) -> str:
     return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+def plan_connectors(
+    document: Document, handle_of: Callable[[UUID], int] | None = None
+) -> tuple[dict[str, ConnectorPlan], list[ConfigProblem]]:
+    """Plans by name and every problem; without `handle_of` only to look, not to run."""
+    numbers: dict[UUID, int] = {}
+    number_of = handle_of or (lambda id_: numbers.setdefault(id_, len(numbers) + 1))
+    plans: dict[str, ConnectorPlan] = {}
+    problems: list[ConfigProblem] = []
+    connectors = document["connectors"]
+    assert isinstance(connectors, list)
+    for connector in connectors:
+        plan, found = plan_connector(_mapping(connector), number_of)
+        problems += found
+        if plan is not None:
+            plans[plan.name] = plan
+    return plans, problems
+
+
 def plan_connector(
     document: Document, handle_of: Callable[[UUID], int]
 ) -> tuple[ConnectorPlan | None, list[ConfigProblem]]:

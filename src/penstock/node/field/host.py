@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 
 from penstock.model import ConfigProblem, ValueKind
-from penstock.node.field.configuration import ConnectorPlan, plan_connector
+from penstock.node.field.configuration import ConnectorPlan, plan_connectors
 from penstock.node.field.line import LineRunner
 
 if TYPE_CHECKING:
@@ -52,18 +52,12 @@ class Host:
 
     def plan(self, document: Document) -> Document:
         """Check a configuration without running it; lines, points and all problems as JSON."""
-        problems: list[ConfigProblem] = []
         lines: list[Json] = []
         points: dict[str, Json] = {}
-        numbers: dict[UUID, int] = {}
-        for connector in _connectors(document):
-            plan, found = plan_connector(
-                connector, lambda id_: numbers.setdefault(id_, len(numbers) + 1)
-            )
-            problems += found
-            if plan is not None:
-                lines += _lines(plan)
-                points |= _point_facts(plan, self._clock)
+        plans, problems = plan_connectors(document)
+        for plan in plans.values():
+            lines += _lines(plan)
+            points |= _point_facts(plan, self._clock)
         return {
             "lines": lines,
             "points": points,
@@ -75,14 +69,8 @@ class Host:
 
     async def apply(self, document: Document) -> list[ConfigProblem]:
         """Run a configuration; what did not change goes on undisturbed."""
-        problems: list[ConfigProblem] = []
-        wanted: dict[str, ConnectorPlan] = {}
-        documents = {str(connector["name"]): connector for connector in _connectors(document)}
-        for name, connector in documents.items():
-            plan, found = plan_connector(connector, self._handles.handle_of)
-            problems += found
-            if plan is not None:
-                wanted[name] = plan
+        wanted, problems = plan_connectors(document, self._handles.handle_of)
+        documents = {str(item["name"]): item for item in _list(document["connectors"])}
         await self._stop(
             [
                 name
@@ -193,10 +181,6 @@ class Host:
                     tasks.append(task)
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)
-
-
-def _connectors(document: Document) -> list[Document]:
-    return _list(document["connectors"])
 
 
 def _list(value: Json) -> list[Document]:
