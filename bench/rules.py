@@ -83,8 +83,7 @@ def run(rows: int, count: int, hot_share: float) -> dict[str, float]:
         state, transitions = RuleState.fresh(rules), 0
         begin = time.process_time()
         for frame in made:
-            state, found = evaluate(rules, state, frame, int(frame.time_ns[0]))
-            transitions += len(found)
+            transitions += len(evaluate(rules, state, frame, int(frame.time_ns[0])))
         rates.append(count / (time.process_time() - begin))
     frames_per_s = statistics.median(rates)
     return {

@@ -12,7 +12,7 @@ from sqlalchemy import MetaData, create_engine
 
 from penstock.log import LogRecord, ReaderHandle, RecordKind
 from penstock.model import Batch, Event, Frame, Origin
-from penstock.state import State
+from penstock.state import State, readers
 
 T = TypeVar("T")
 NODE = UUID(int=77)
@@ -128,6 +128,7 @@ class KillableState:
         if not path.exists():
             engine = create_engine(url)
             metadata.create_all(engine)
+            readers.metadata.create_all(engine)
             engine.dispose()
         self._state = State.open(url)
         self._killer = killer

@@ -28,6 +28,7 @@ from penstock.alarms.engine import (
     note,
     on_edge,
     person_event,
+    reconcile,
     transition_event,
 )
 from penstock.codec.event import decode_event, encode_event
@@ -133,3 +134,17 @@ def test_events_that_come_again_change_nothing(events: list[Event]) -> None:
     assert RAISED == EVENTS[0].type
     assert made.active is (EVENTS[1] not in events)
     assert made.acknowledged is (EVENTS[2] in events)
+
+
+def test_rules_and_journal_agree_after_a_reconciliation() -> None:
+    """Both active, only the rule, only the journal, neither; each with what the journal knows."""
+    both, journal = alarm(rule="both", episode=4), alarm(rule="journal", episode=7)
+    rules = [("both", True, 5), ("rule", True, 2), ("journal", False, 6), ("none", False, 1)]
+
+    found = reconcile(
+        rules, {"both": 4, "rule": 3, "journal": 7}, {"both": both, "journal": journal}
+    )
+
+    assert [4, 4, 7, 1] == found.episodes
+    assert [1] == found.raised
+    assert [journal] == found.returned

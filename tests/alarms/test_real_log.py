@@ -19,7 +19,7 @@ from penstock.alarms.store import metadata
 from penstock.alarms.worker import RuleWorker
 from penstock.log import Log, LogSettings
 from penstock.model import Batch, Origin
-from penstock.state import State
+from penstock.state import State, readers
 from penstock.testing.frames import frame
 from penstock.world import SystemClock, SystemDisk
 
@@ -60,6 +60,7 @@ async def started(folder: Path) -> AsyncIterator[Live]:
     if not Path(f"{folder}/state.db").exists():  # noqa: ASYNC240
         engine = create_engine(url)
         metadata.create_all(engine)
+        readers.metadata.create_all(engine)
         engine.dispose()
     state = State.open(url)
     projector = AlarmProjector(log, state, clock)

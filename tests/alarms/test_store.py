@@ -8,6 +8,7 @@ from sqlalchemy import create_engine, inspect
 
 from penstock.alarms.store import metadata
 from penstock.state.migrate import migrate
+from penstock.state.readers import readers
 
 
 def test_the_migration_and_the_tables_agree(tmp_path: Path) -> None:
@@ -16,7 +17,7 @@ def test_the_migration_and_the_tables_agree(tmp_path: Path) -> None:
     engine = create_engine(url)
     found = inspect(engine)
 
-    for table in metadata.sorted_tables:
+    for table in (*metadata.sorted_tables, readers):
         columns = {column["name"] for column in found.get_columns(table.name)}
         key = found.get_pk_constraint(table.name)["constrained_columns"]
         assert columns == {column.name for column in table.columns}, table.name

@@ -12,6 +12,7 @@ from plant import OPERATOR, Node, S, rule
 
 from penstock.alarms.alarm import IsaState, isa_state
 from penstock.model import Quality
+from penstock.state import ReaderStore
 from penstock.testing.frames import frame
 
 RULES = (rule(1, on_delay_ns=2 * S), rule(2, 50, hysteresis=5.0), rule(3, 10, latched=True))
@@ -209,7 +210,7 @@ async def test_the_whole_worker_runs_and_stops(node: Node) -> None:
     await task
 
     with node.state.read() as connection:
-        assert 1 <= node.projector.store.position(connection, "rules").sequence
+        assert 1 <= ReaderStore().position(connection, "rules").sequence
     assert 1 == len(node.listed())
 
 

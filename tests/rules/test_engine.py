@@ -53,14 +53,14 @@ class Live:
 
     def see(self, part: Frame, receive_ns: int | None = None) -> list[tuple[TransitionKind, int]]:
         newest = int(part.time_ns.max()) if receive_ns is None else receive_ns
-        self.state, found = evaluate(self.table, self.state, part, newest)
+        found = evaluate(self.table, self.state, part, newest)
         return [(t.kind, t.time_ns) for t in found]
 
     def value(self, value: float, time_ns: int, **more: int) -> list[tuple[TransitionKind, int]]:
         return self.see(frame(3, time_ns, [value], **more))
 
     def tick(self, now_ns: int) -> list[tuple[TransitionKind, int]]:
-        self.state, found = tick(self.table, self.state, now_ns)
+        found = tick(self.table, self.state, now_ns)
         return [(t.kind, t.time_ns) for t in found]
 
 
@@ -242,7 +242,7 @@ def test_a_communication_rule_is_active_at_zero() -> None:
     kinds = [
         transition.kind
         for part in (frame(3, T0, [1]), frame(3, T0 + 1, [0]), frame(3, T0 + 2, [1]))
-        for transition in evaluate(table, state, part, int(part.time_ns[0]))[1]
+        for transition in evaluate(table, state, part, int(part.time_ns[0]))
     ]
 
     assert [RAISED, RETURNED] == kinds
@@ -293,7 +293,7 @@ def run(rows: list[tuple[int, int, float, int, int]], sizes: list[int]) -> list[
     begin = 0
     for size in [*sizes, len(rows)]:
         if part := rows[begin : begin + size]:
-            found += evaluate(table, state, columns(part), T0 + 20)[1]
+            found += evaluate(table, state, columns(part), T0 + 20)
         begin += size
     return found
 
@@ -326,10 +326,8 @@ def test_a_snapshot_goes_on_as_if_nothing_had_happened(
     if after:
         part = columns(after)
         now_ns = T0 + 12 + wait_ns
-        expected = evaluate(table, state, part, now_ns)[1] + tick(table, state, now_ns + 9)[1]
-        assert (
-            expected == evaluate(table, again, part, now_ns)[1] + tick(table, again, now_ns + 9)[1]
-        )
+        expected = evaluate(table, state, part, now_ns) + tick(table, state, now_ns + 9)
+        assert expected == evaluate(table, again, part, now_ns) + tick(table, again, now_ns + 9)
 
 
 @given(ROWS)

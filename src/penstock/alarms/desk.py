@@ -20,7 +20,8 @@ from penstock.security.audit import Entry
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from penstock.alarms.projector import AlarmProjector, LogFacade
+    from penstock.alarms.projector import AlarmProjector
+    from penstock.log import DecisionLog
     from penstock.model import Event
     from penstock.registry import Snapshot
     from penstock.security.principal import Principal
@@ -38,7 +39,7 @@ class AlarmDesk:
 
     def __init__(
         self,
-        log: LogFacade,
+        log: DecisionLog,
         state: State,
         clock: Clock,
         projector: AlarmProjector,

@@ -7,7 +7,7 @@ because any event may come twice.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ from penstock.model import Event, Quality
 from penstock.rules.engine import TransitionKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from penstock.model import Point
     from penstock.model.event import Json
     from penstock.rules.engine import Transition
@@ -139,6 +141,38 @@ def forced_return(alarm: Alarm, now_ns: int, cause: str) -> Event:
             "episode": alarm.episode,
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What makes rules and journal agree: each rule's episode, rules to raise, alarms to return."""
+
+    episodes: list[int]
+    raised: list[int]
+    returned: list[Alarm]
+
+
+def reconcile(
+    rules: Sequence[tuple[str, bool, int]],
+    newest: Mapping[str, int],
+    active: Mapping[str, Alarm],
+) -> Reconciled:
+    """The journal's episodes (`newest` by rule) hold and the samples decide.
+
+    A rule is (identity, is active, episode); `active` are the active alarms by rule.
+    """
+    seen = [(*rule, newest.get(rule[0], 0), active.get(rule[0])) for rule in rules]
+    return Reconciled(
+        [_episode(is_on, episode, least, alarm) for _, is_on, episode, least, alarm in seen],
+        [i for i, (_, is_on, _, _, alarm) in enumerate(seen) if is_on and alarm is None],
+        [alarm for _, is_on, _, _, alarm in seen if not is_on and alarm is not None],
+    )
+
+
+def _episode(is_active: bool, episode: int, newest: int, alarm: Alarm | None) -> int:
+    if not is_active:
+        return max(episode, newest)
+    return max(episode, newest + 1) if alarm is None else alarm.episode
 
 
 def person_event(

@@ -1,7 +1,7 @@
-"""Alarms in the database: a projection whose position commits with its effects.
+"""Alarms in the database: a projection of the log.
 
 The whole alarm lies in `document`; the columns beside it are what is searched.
-An event that the journal has is not applied again, whatever the position says.
+An event that the journal has is not applied again, whatever a reader's position says.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    delete,
     func,
     insert,
     select,
@@ -94,24 +93,6 @@ alarm_requests = Table(
     Column("digest", Text),
     Column("time_ns", BigInteger),
 )
-alarm_readers = Table(
-    "alarm_readers",
-    metadata,
-    _key("tenant"),
-    _key("name"),
-    Column("incarnation", BigInteger),
-    Column("sequence", BigInteger),
-    Column("snapshot", Text),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ReaderPosition:
-    """Where a reader of the log has been, and what it remembers there."""
-
-    incarnation: int = 0
-    sequence: int = 0
-    snapshot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,28 +116,6 @@ class AlarmStore:
 
     def __init__(self, tenant: str = DEFAULT_TENANT) -> None:
         self._tenant = tenant
-
-    # --- positions
-
-    def position(self, connection: Connection, reader: str) -> ReaderPosition:
-        """Stored position of a reader, the log's beginning for a new one."""
-        query = select(alarm_readers).where(
-            alarm_readers.c.tenant == self._tenant, alarm_readers.c.name == reader
-        )
-        row = connection.execute(query).mappings().first()
-        if row is None:
-            return ReaderPosition()
-        return ReaderPosition(row["incarnation"], row["sequence"], row["snapshot"])
-
-    def set_position(self, connection: Connection, reader: str, position: ReaderPosition) -> None:
-        """Belongs into the same transaction as the effects up to there."""
-        connection.execute(
-            delete(alarm_readers).where(
-                alarm_readers.c.tenant == self._tenant, alarm_readers.c.name == reader
-            )
-        )
-        row = {"tenant": self._tenant, "name": reader, **asdict(position)}
-        connection.execute(insert(alarm_readers).values(row))
 
     # --- alarms
 

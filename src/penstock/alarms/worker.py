@@ -15,21 +15,22 @@ from typing import TYPE_CHECKING
 import orjson
 import structlog
 
-from penstock.alarms.engine import forced_return, transition_event
-from penstock.alarms.projector import AlarmProjector, LogFacade
-from penstock.alarms.store import ReaderPosition
+from penstock.alarms.engine import forced_return, reconcile, transition_event
+from penstock.log.projection import Projection
 from penstock.model import Batch, Quality, Refused
 from penstock.model.time import MILLISECOND_NS, SECOND_NS
 from penstock.rules.engine import Transition, TransitionKind, evaluate, tick
 from penstock.rules.snapshot import export_state, import_state
 from penstock.rules.table import RuleState, RuleTable
+from penstock.state import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from penstock.alarms.alarm import Alarm
-    from penstock.log import LogRecord, ReaderHandle
+    from penstock.alarms.projector import AlarmProjector
+    from penstock.log import DecisionLog, LogRecord
     from penstock.model import Event
     from penstock.model.event import Json
     from penstock.registry import Snapshot
@@ -55,7 +56,7 @@ class RuleWorker:
 
     def __init__(
         self,
-        log: LogFacade,
+        log: DecisionLog,
         state: State,
         clock: Clock,
         projector: AlarmProjector,
@@ -71,8 +72,7 @@ class RuleWorker:
         self._lock = asyncio.Lock()
         self._stop = asyncio.Event()
         self._resumed = asyncio.Event()
-        self._handle: ReaderHandle | None = None
-        self._position = 0
+        self._follower = Projection(log, state, clock, READER, self._take, records_max=RECORDS_MAX)
         self._ticked_ns = 0
         self._snapshot_due_ns = 0
         self._stored_mark: tuple[int, ...] = ()
@@ -94,7 +94,7 @@ class RuleWorker:
             while not self._stop.is_set():
                 await self.catch_up()
                 if beyond is None or beyond.done():
-                    beyond = asyncio.create_task(self._log.wait_beyond(self._position))
+                    beyond = asyncio.create_task(self._log.wait_beyond(self._follower.position))
                 await self._wait(beyond)
         finally:
             if beyond is not None:
@@ -125,8 +125,7 @@ class RuleWorker:
     async def catch_up(self) -> None:
         """Judge all that is durable now, end the delays that are due, store the snapshot."""
         async with self._lock:
-            while self._position < self._log.durable:
-                await self._pass()
+            await self._follower.catch_up()
             await self._tick()
             if self._clock.monotonic_ns() >= self._snapshot_due_ns:
                 await self._store_snapshot()
@@ -134,24 +133,17 @@ class RuleWorker:
     def statistics(self) -> dict[str, int]:
         """Counters, and how far the rules are behind the log."""
         active = sum(self._rules.is_active)
-        behind = self._log.durable - self._position
-        numbers = {"rules": len(self._table.rules), "active": active, "behind_records": behind}
-        return self._counts | numbers
+        numbers = {"rules": len(self._table.rules), "active": active}
+        return self._counts | numbers | self._follower.statistics()
 
     # --- start and change of rules
 
     async def _resume(self, rules: Sequence[Rule]) -> None:
-        if self._handle is None:
-            self._handle = self._log.declare_reader(READER, blocks=True)
         await self._projector.wait_projected(self._log.durable)
-        with self._database.read() as connection:
-            stored = self._projector.store.position(connection, READER)
-        self._position = self._log.resume_after(stored.incarnation, stored.sequence)
+        snapshot = self._follower.load()
         self._stored_mark = ()
-        await self._install(rules, orjson.loads(stored.snapshot) if stored.snapshot else None)
-        end = self._log.durable
-        while self._position < end:
-            await self._pass()
+        await self._install(rules, orjson.loads(snapshot) if snapshot else None)
+        await self._follower.catch_up()
         await self._tick()  # what the last process had decided without a record
         await self._reconcile()
         await self._store_snapshot()
@@ -185,20 +177,16 @@ class RuleWorker:
     async def _reconcile(self) -> None:
         """Where rules and journal differ, the journal's episodes hold and the samples decide."""
         await self._projector.wait_projected(self._log.durable)
-        episodes, now_ns, rules = self._episodes(), self._clock.now_ns(), self._rules
+        rules, now_ns = self._rules, self._clock.now_ns()
+        ids = [str(rule.id) for rule in self._table.rules]
         active = {alarm.rule: alarm for alarm in self._active()}
-        events = []
-        for index, rule in enumerate(self._table.rules):
-            newest, alarm = episodes.get(str(rule.id), 0), active.get(str(rule.id))
-            if rules.is_active[index] and alarm is not None:
-                rules.episode[index] = alarm.episode
-            elif rules.is_active[index]:
-                rules.episode[index] = max(rules.episode[index], newest + 1)
-                events += self._events([self._raise_now(index, now_ns)], RECOVERED)
-            else:
-                rules.episode[index] = max(rules.episode[index], newest)
-                if alarm is not None:
-                    events.append(forced_return(alarm, now_ns, RECOVERED))
+        found = reconcile(
+            list(zip(ids, rules.is_active, rules.episode, strict=True)), self._episodes(), active
+        )
+        rules.episode[:] = found.episodes
+        raised = [self._raise_now(rule, now_ns) for rule in found.raised]
+        events = self._events(raised, RECOVERED)
+        events += [forced_return(alarm, now_ns, RECOVERED) for alarm in found.returned]
         if events:
             log.warning("alarms_reconciled", events=len(events))
         self._counts["forced"] += len(events)
@@ -220,31 +208,23 @@ class RuleWorker:
 
     # --- one pass
 
-    async def _pass(self) -> None:
-        records = self._log.read(self._position, RECORDS_MAX)
-        if not records:
-            following = self._log.first_sequence - 1
-            self._position = following if following > self._position else self._log.durable
-            return
+    async def _take(self, records: Sequence[LogRecord]) -> None:
         events: list[Event] = []
         for record in records:
             events += self._judge(record)
         await self._append(events)
-        self._position = records[-1].sequence
-        await asyncio.sleep(0)
 
     async def _tick(self) -> None:
         self._ticked_ns = self._clock.now_ns() - TICK_MARGIN_NS
-        self._rules, found = tick(self._table, self._rules, self._ticked_ns)
-        await self._append(self._events(found, f"log:{self._position}"))
+        found = tick(self._table, self._rules, self._ticked_ns)
+        await self._append(self._events(found, f"log:{self._follower.position}"))
 
     def _judge(self, record: LogRecord) -> list[Event]:
         if not isinstance(record.payload, Batch):
             return []
         found: list[Transition] = []
         for frame in record.payload.frames:
-            self._rules, more = evaluate(self._table, self._rules, frame, record.receive_ns)
-            found += more
+            found += evaluate(self._table, self._rules, frame, record.receive_ns)
         self._counts["batches"] += 1
         self._counts["rows"] += record.payload.rows
         return self._events(found, f"log:{record.sequence}")
@@ -267,34 +247,26 @@ class RuleWorker:
             known = self._projector.store.known_events(connection, [e.id for e in events])
         fresh = [event for event in events if event.id not in known]
         self._counts["repeated"] += len(events) - len(fresh)
-        while fresh:
-            try:
-                await self._log.append_events(fresh)
-                return
-            except Refused as refusal:
-                log.warning("alarm_events_refused", code=refusal.code, events=len(fresh))
-                await self._clock.wait_until(self._clock.monotonic_ns() + RETRY_NS)
+        if fresh:
+            await patiently(lambda: self._log.append_events(fresh), self._clock, READER)
 
     async def _store_snapshot(self) -> None:
         """At most each second, and never more than a twentieth of the time.
 
         A full disk holds up the snapshot, not the rules: the next start judges more again.
         """
-        mark = (self._position, self._counts["transitions"], self._counts["forced"])
+        position = self._follower.position
+        mark = (position, self._counts["transitions"], self._counts["forced"])
         if mark == self._stored_mark:
             return
         begin_ns = self._clock.monotonic_ns()
         snapshot = orjson.dumps(export_state(self._table, self._rules)).decode()
-        position = ReaderPosition(self._log.incarnation, self._position, snapshot)
-        store = self._projector.store
         try:
-            await self._database.write(lambda c: store.set_position(c, READER, position))
+            await self._follower.store(position, lambda _: None, snapshot)
         except Refused as refusal:
             log.warning("rule_snapshot_refused", code=refusal.code)
             self._snapshot_due_ns = self._clock.monotonic_ns() + 10 * RETRY_NS
             return
-        assert self._handle is not None
-        self._handle.advance(self._position)
         self._stored_mark = mark
         end_ns = self._clock.monotonic_ns()
         self._snapshot_due_ns = end_ns + max(SNAPSHOT_PERIOD_NS, 20 * (end_ns - begin_ns))

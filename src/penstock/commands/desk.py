@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
     from penstock.commands.config import DeskSettings
     from penstock.commands.ports import DeskPorts
-    from penstock.commands.projector import CommandProjector, LogFacade
+    from penstock.commands.projector import CommandProjector
+    from penstock.log import DecisionLog
     from penstock.model import Point
     from penstock.model.event import Json
     from penstock.security.principal import Principal
@@ -63,7 +64,7 @@ class CommandDesk:
 
     def __init__(
         self,
-        log: LogFacade,
+        log: DecisionLog,
         clock: Clock,
         projector: CommandProjector,
         recent: RecentCommands,

@@ -15,7 +15,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    delete,
     insert,
     select,
     update,
@@ -52,14 +51,6 @@ command_requests = Table(
     Column("digest", Text),
     Column("command", Text),
 )
-command_readers = Table(
-    "command_readers",
-    metadata,
-    Column("tenant", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("incarnation", BigInteger),
-    Column("sequence", BigInteger),
-)
 
 
 def sent_ns(command: Command) -> int:
@@ -73,27 +64,6 @@ class CommandStore:
 
     def __init__(self, tenant: str = DEFAULT_TENANT) -> None:
         self._tenant = tenant
-
-    def position(self, connection: Connection, reader: str) -> tuple[int, int]:
-        """(incarnation, sequence) of a reader, zeros for a new one."""
-        query = select(command_readers).where(
-            command_readers.c.tenant == self._tenant, command_readers.c.name == reader
-        )
-        row = connection.execute(query).mappings().first()
-        return (0, 0) if row is None else (row["incarnation"], row["sequence"])
-
-    def set_position(
-        self, connection: Connection, reader: str, incarnation: int, sequence: int
-    ) -> None:
-        """Belongs into the same transaction as the effects up to there."""
-        connection.execute(
-            delete(command_readers).where(
-                command_readers.c.tenant == self._tenant, command_readers.c.name == reader
-            )
-        )
-        row = {"tenant": self._tenant, "name": reader}
-        row |= {"incarnation": incarnation, "sequence": sequence}  # type: ignore[dict-item]
-        connection.execute(insert(command_readers).values(row))
 
     def put(self, connection: Connection, command: Command) -> None:
         """Insert, or replace an older revision."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from penstock.codec.record import RecordKind
+from penstock.log import Follower, RecordKind
 from penstock.model import Batch, Refused
 from penstock.model.time import SECOND_NS
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from penstock.historian.historian import Historian
     from penstock.historian.manifest import Manifest
     from penstock.historian.query import Snapshot
-    from penstock.log import LogRecord, ReaderHandle
+    from penstock.log import LogRecord, ReadableLog
     from penstock.world import Clock
 
 RECORDS_MAX = 256
@@ -35,35 +35,6 @@ _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 
-class ReadableLog(Protocol):
-    """What the historian needs of a log (penstock.log.Log)."""
-
-    @property
-    def incarnation(self) -> int:
-        """Grows at every start of the log."""
-        ...
-
-    durable: int
-
-    def resume_after(self, incarnation: int, sequence: int) -> int:
-        """Where a reader that committed this position goes on."""
-        ...
-
-    async def wait_beyond(self, sequence: int) -> int:
-        """Return when a record behind `sequence` is durable."""
-        ...
-
-    def read(self, after: int, records_max: int = 256) -> list[LogRecord]:
-        """Durable records behind `after`."""
-        ...
-
-    def declare_reader(
-        self, name: str, *, blocks: bool, lag_bytes_max: int | None = None
-    ) -> ReaderHandle:
-        """Keep files for this reader."""
-        ...
-
-
 class HistorianWorker:
     """Runs a Historian on a log: `run` until cancelled, then `close`; queries at any time."""
 
@@ -71,35 +42,25 @@ class HistorianWorker:
         self.historian = historian
         self._log = log
         self._clock = clock
-        self._reader = log.declare_reader(READER_NAME, blocks=True)
-        incarnation, sequence = historian.position
-        self._read = log.resume_after(incarnation, sequence)
-        self._reader.advance(self._read)
-        historian.resume(self._read)
+        self._follower = Follower(log, READER_NAME, self._take, records_max=RECORDS_MAX)
+        historian.resume(self._follower.resume(*historian.position))
         threads = historian.settings.query_threads
         self._query_pool = ThreadPoolExecutor(threads, "historian-query")
         self._flush_pool = ThreadPoolExecutor(1, "historian-flush")
         self._flush: asyncio.Task[None] | None = None
-        self._moved = asyncio.Event()
         self._queries = 0
 
     async def run(self) -> None:
         """Follow the log for ever. Whatever was appended before the start is replayed first."""
-        while True:
-            await self._log.wait_beyond(self._read)
-            await self.take_available()
+        await self._follower.run()
 
     async def take_available(self) -> None:
         """Read up to the durable end, with turns for others between the parts."""
-        while self._read < self._log.durable:
-            await self._take(self._log.read(self._read, RECORDS_MAX))
-            await asyncio.sleep(0)
+        await self._follower.catch_up()
 
     async def wait_read(self, sequence: int) -> None:
         """Return when queries see log record `sequence`."""
-        while self._read < sequence:
-            self._moved.clear()
-            await self._moved.wait()
+        await self._follower.wait_taken(sequence)
 
     async def flush_now(self) -> None:
         """Write everything that was read to a segment."""
@@ -131,9 +92,6 @@ class HistorianWorker:
     # --- log to head
 
     async def _take(self, records: Sequence[LogRecord]) -> None:
-        if not records:
-            self._pass(self._log.durable)
-            return
         if self._flush is not None and self._flush.done():
             await self._wait_flushed()
         for record in records:
@@ -143,14 +101,10 @@ class HistorianWorker:
             if record.kind == RecordKind.BATCH:
                 assert isinstance(record.payload, Batch)
                 self.historian.append(record.payload, record.sequence, record.receive_ns)
-            self._pass(record.sequence)
+            self.historian.pass_by(record.sequence)
+            self._follower.note_taken(record.sequence)
         if self.historian.is_due and not self.historian.is_flushing:
             self._start_flush()
-
-    def _pass(self, sequence: int) -> None:
-        self._read = sequence
-        self.historian.pass_by(sequence)
-        self._moved.set()
 
     # --- head to segment
 
@@ -170,7 +124,7 @@ class HistorianWorker:
             is_lost = True
             await self._clock.wait_until(self._clock.monotonic_ns() + RETRY_S * SECOND_NS)
         self.historian.adopt(manifest)
-        self._reader.advance(manifest.sequence)
+        self._follower.advance(manifest.sequence)
         if is_lost:
             _log.info("flush_back")
 
@@ -193,4 +147,4 @@ class HistorianWorker:
         manifest = await self._write_once(is_lost=False)
         if manifest is not None:
             self.historian.adopt(manifest)
-            self._reader.advance(manifest.sequence)
+            self._follower.advance(manifest.sequence)

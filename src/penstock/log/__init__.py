@@ -5,9 +5,20 @@ Files of one partition in `data/log/0/`; docs/reference/formats/log-record.md ha
 
 from penstock.codec.record import RecordKind
 from penstock.log.config import LogSettings
+from penstock.log.follower import DecisionLog, Follower, ReadableLog
 from penstock.log.log import Log
 from penstock.log.record import LogRecord
 from penstock.log.retention import ReaderHandle
 from penstock.log.tail import LogTail
 
-__all__ = ["Log", "LogRecord", "LogSettings", "LogTail", "ReaderHandle", "RecordKind"]
+__all__ = [
+    "DecisionLog",
+    "Follower",
+    "Log",
+    "LogRecord",
+    "LogSettings",
+    "LogTail",
+    "ReadableLog",
+    "ReaderHandle",
+    "RecordKind",
+]

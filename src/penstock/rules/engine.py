@@ -1,4 +1,4 @@
-"""Limits over frames: (table, state, frame, receive time) -> (state, transitions).
+"""Limits over frames: (table, state, frame, receive time) -> transitions, the state in place.
 
 The fast path is two compares against the range in which a point's value changes
 nothing; that range moves with the state of its rules, so that a standing alarm
@@ -58,18 +58,16 @@ class Transition:
     quality: int
 
 
-def evaluate(
-    table: RuleTable, state: RuleState, frame: Frame, receive_ns: int
-) -> tuple[RuleState, list[Transition]]:
-    """Transitions caused by one frame; `state` is changed in place and returned.
+def evaluate(table: RuleTable, state: RuleState, frame: Frame, receive_ns: int) -> list[Transition]:
+    """Transitions caused by one frame; `state` is changed in place.
 
     The result depends on the arguments only, and is the same for a frame and for
     its rows one at a time.
     """
     _follow_clock(table, state, receive_ns)
-    _, transitions = tick(table, state, receive_ns)
+    transitions = tick(table, state, receive_ns)
     if isinstance(frame.value, TextColumn) or not len(frame) or not table.handles:
-        return state, transitions
+        return transitions
     frame, quality = _live_part(frame)
     value = frame.value
     assert not isinstance(value, TextColumn)
@@ -79,25 +77,25 @@ def evaluate(
     is_calm = (value >= low[place]) & (value <= high[place]) & (quality >= _UNCERTAIN)
     if is_calm.all():
         np.maximum.at(state.newest, place, time_ns)
-        return state, transitions
+        return transitions
     is_usable = (quality >= _UNCERTAIN) & ~np.isnan(value)
     rows = Rows(place, time_ns, value, quality, is_usable)
     transitions += _look(table, state, rows, np.flatnonzero(~is_calm), receive_ns)
     np.maximum.at(state.newest, place[is_usable], time_ns[is_usable])
-    return state, transitions
+    return transitions
 
 
-def tick(table: RuleTable, state: RuleState, now_ns: int) -> tuple[RuleState, list[Transition]]:
+def tick(table: RuleTable, state: RuleState, now_ns: int) -> list[Transition]:
     """Transitions whose delay is over at `now_ns` (receive time), the earliest due first."""
     if not state.due_ns or min(state.due_ns.values()) > now_ns:
-        return state, []
+        return []
     transitions = []
     for rule, due_ns in sorted(state.due_ns.items(), key=lambda item: (item[1], item[0])):
         handle = table.handle[rule]
         if due_ns <= now_ns and not state.is_bad[handle]:
             transitions.append(_flip(table, state, rule, int(Quality.GOOD)))
             settle(table, state, handle)
-    return state, transitions
+    return transitions
 
 
 @dataclass(frozen=True, slots=True)

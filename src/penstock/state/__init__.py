@@ -6,6 +6,15 @@ the log do. Each capability brings its own tables, this package brings the door.
 
 from penstock.state.database import DEFAULT_TENANT, State
 from penstock.state.patience import patiently
+from penstock.state.readers import ReaderPosition, ReaderStore
 from penstock.state.revision import head_revision, needs_migration
 
-__all__ = ["DEFAULT_TENANT", "State", "head_revision", "needs_migration", "patiently"]
+__all__ = [
+    "DEFAULT_TENANT",
+    "ReaderPosition",
+    "ReaderStore",
+    "State",
+    "head_revision",
+    "needs_migration",
+    "patiently",
+]

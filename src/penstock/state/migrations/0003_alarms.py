@@ -1,4 +1,4 @@
-"""Alarms, their journal and notes: projections of the log, with the readers' positions.
+"""Alarms, their journal and notes: projections of the log.
 
 They may be dropped and built again from the log as long as the log reaches back.
 """
@@ -11,10 +11,10 @@ down_revision = "0002_registry"
 
 
 def upgrade() -> None:
-    """Make the five tables."""
+    """Make the four tables."""
     _alarms()
     _alarm_events()
-    _notes_and_positions()
+    _notes_and_requests()
 
 
 def _alarms() -> None:
@@ -58,7 +58,7 @@ def _alarm_events() -> None:
     op.create_index("alarm_events_by_point", "alarm_events", ["tenant", "point", "sequence"])
 
 
-def _notes_and_positions() -> None:
+def _notes_and_requests() -> None:
     op.create_table(
         "alarm_notes",
         Column("tenant", Text, nullable=False),
@@ -77,13 +77,4 @@ def _notes_and_positions() -> None:
         Column("digest", Text, nullable=False),
         Column("time_ns", BigInteger, nullable=False),
         PrimaryKeyConstraint("tenant", "principal", "key"),
-    )
-    op.create_table(
-        "alarm_readers",
-        Column("tenant", Text, nullable=False),
-        Column("name", Text, nullable=False),
-        Column("incarnation", BigInteger, nullable=False),
-        Column("sequence", BigInteger, nullable=False),
-        Column("snapshot", Text, nullable=False),
-        PrimaryKeyConstraint("tenant", "name"),
     )

@@ -8,7 +8,7 @@ down_revision = "0003_alarms"
 
 
 def upgrade() -> None:
-    """Make the three tables."""
+    """Make the two tables."""
     op.create_table(
         "commands",
         Column("tenant", Text, nullable=False),
@@ -32,12 +32,4 @@ def upgrade() -> None:
         Column("digest", Text, nullable=False),
         Column("command", Text, nullable=False),
         PrimaryKeyConstraint("tenant", "principal", "key"),
-    )
-    op.create_table(
-        "command_readers",
-        Column("tenant", Text, nullable=False),
-        Column("name", Text, nullable=False),
-        Column("incarnation", BigInteger, nullable=False),
-        Column("sequence", BigInteger, nullable=False),
-        PrimaryKeyConstraint("tenant", "name"),
     )
