@@ -62,8 +62,11 @@ class Wanderer(threading.Thread):
         connection.sendall(struct.pack(">HHHB", 1, 0, len(pdu) + 1, UNIT) + pdu)
         self.writes += connection.recv(64)[7] == 16
 
-    def stop(self) -> None:
-        """Let the thread end."""
+    def __enter__(self) -> Wanderer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._end.set()
         self.join()
         for connection in self._sockets:
