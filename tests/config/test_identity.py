@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from penstock.config.identity import with_ids, write_ids
 from penstock.config.loader import load_plant
 from penstock.config.point_list import read_points
+from penstock.model import ConfigError
 from penstock.world import SystemDisk
 
 ONE = UUID("01890a5d-ac96-774b-bcce-b302099a80aa")
@@ -101,7 +102,7 @@ def test_written_ids_are_read_again(tmp_path: Path) -> None:
     path.write_bytes("asset;name;kind\r\nÖfen;a;int\r\n".encode("cp1252"))
     place = load_plant(tmp_path).points[0].place
 
-    files = write_ids(tmp_path, {place: ONE}, SystemDisk())
+    files = write_ids(tmp_path, {place: ONE}, SystemDisk(), load_plant(tmp_path).digests)
 
     assert ["plant/points/loose.csv"] == files
     assert [ONE] == [point.id for point in read_points(path.read_bytes(), "p")[0]]
@@ -116,8 +117,24 @@ def test_who_could_read_the_list_still_can(tmp_path: Path) -> None:
     link.parent.mkdir(parents=True)
     link.symlink_to(real)
 
-    write_ids(tmp_path, {"plant/points/loose.csv:2": ONE}, SystemDisk())
+    write_ids(
+        tmp_path, {"plant/points/loose.csv:2": ONE}, SystemDisk(), load_plant(tmp_path).digests
+    )
 
     assert 0o664 == real.stat().st_mode & 0o777
     assert link.is_symlink()
     assert str(ONE) in real.read_text()
+
+
+def test_a_list_that_was_edited_meanwhile_gets_no_ids(tmp_path: Path) -> None:
+    """Line numbers of another content would give a row its neighbour's history."""
+    path = tmp_path / "plant" / "points" / "loose.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("asset,name,kind\nw,a,int\n")
+    plant = load_plant(tmp_path)
+    edited = "asset,name,kind\nw,new,int\nw,a,int\n"
+    path.write_text(edited)
+
+    with pytest.raises(ConfigError, match="changed while it was applied"):
+        write_ids(tmp_path, {plant.points[0].place: ONE}, SystemDisk(), plant.digests)
+    assert edited == path.read_text()

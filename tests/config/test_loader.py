@@ -50,7 +50,7 @@ def test_assets_connectors_and_points_are_read(tmp_path: Path) -> None:
         plant.connectors[0].simulated,
     )
     assert ["w/pump/speed", "w/note"] == [point.path for point in plant.all_points()]
-    assert 4 == len(plant.files)
+    assert 4 == len(plant.digests)
 
 
 def test_all_problems_of_all_files_come_together(tmp_path: Path) -> None:

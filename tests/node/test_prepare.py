@@ -13,6 +13,7 @@ from penstock.world import SystemDisk
 
 CONNECTOR = 'plugin = "modbus"\nhost = "127.0.0.1"\n'
 POINTS = "asset,name,kind,address,type\nplant,level,float,40001,float32\n"
+WRONG = POINTS.replace("level,float", "level,flaot")
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 @pytest.mark.slow
 def test_a_first_start_with_a_mistake_is_refused_with_every_problem(home: Home) -> None:
-    (home.root / "plant/connectors/plc.csv").write_text(POINTS.replace("level,float", "level,flaot"))
+    (home.root / "plant/connectors/plc.csv").write_text(WRONG)
 
     answer, exit_code = prepare(home)
 
@@ -39,7 +40,7 @@ def test_a_first_start_with_a_mistake_is_refused_with_every_problem(home: Home) 
 def test_a_plant_that_ran_starts_with_what_was_applied_last(home: Home) -> None:
     assert 0 == prepare(home)[1]
     last_good.save(home, SystemDisk())
-    (home.root / "plant/connectors/plc.csv").write_text(POINTS.replace("level,float", "level,flaot"))
+    (home.root / "plant/connectors/plc.csv").write_text(WRONG)
 
     answer, exit_code = prepare(home)
 

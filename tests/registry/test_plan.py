@@ -160,3 +160,13 @@ def test_the_nodes_own_points_have_the_same_id_at_every_start() -> None:
     assert one.points[0].id == two.points[-1].id
     assert NODE != one.points[0].id
     assert ("dev", "plc") == (one.points[0].device, one.points[0].connector)
+
+
+def test_an_id_of_the_nodes_own_point_is_refused() -> None:
+    """Two sources under one handle would mix their histories for ever."""
+    own = plan([], plant(), [SYSTEM]).points[0].id
+
+    done = plan([], plant(entry("w/a", id_=own)), [SYSTEM])
+
+    assert ["plant/points/p.csv:w/a"] == [problem.place for problem in done.problems]
+    assert [SYSTEM.path] == [point.path for point in done.points]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import UUID
 
+import pytest
+
 from penstock.model import Point, ValueKind
 from penstock.rules.config import load_rules, read_rule_files
 from penstock.rules.rule import CommunicationRule, LimitRule, Side
@@ -111,5 +113,28 @@ def test_files_are_read_in_order_of_their_names(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_text("")
     (tmp_path / "a.toml").write_text("")
 
-    assert ["rules/a.toml", "rules/b.toml"] == list(read_rule_files(tmp_path))
+    assert ["plant/rules/a.toml", "plant/rules/b.toml"] == list(read_rule_files(tmp_path))
     assert {} == read_rule_files(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe[[rules]]", b"level = " + b"9" * 5000, b"a = " + b"[" * 20_000],
+    ids=["not UTF-8", "a number beyond all sense", "a depth beyond all sense"],
+)
+def test_a_file_that_cannot_be_read_is_a_problem_with_its_place(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "a.toml").write_bytes(content)
+    (tmp_path / "b.toml").mkdir()
+
+    loaded = load_rules(read_rule_files(tmp_path), POINTS[:1])
+
+    places = ["plant/rules/a.toml", "plant/rules/b.toml"]
+    assert places == [problem.place for problem in loaded.problems]
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbf" + WHOLE.encode())
+
+    assert () == load_rules(read_rule_files(tmp_path), POINTS[:2]).problems

@@ -200,6 +200,28 @@ async def test_connection_without_a_request_is_ended(tmp_path: Path) -> None:
         writer.close()
 
 
+@pytest.mark.slow
+async def test_a_later_request_that_stays_half_is_ended_too(tmp_path: Path) -> None:
+    """A thousand of them would close the page for everybody."""
+    settings = ServerSettings(http=ANY_PORT, https=None, first_request_timeout_s=0.2)
+    async with running(tmp_path, settings) as server:
+        assert server.ports.http is not None
+        port = server.ports.http.port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        request = f"GET /api/v1/session HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n".encode()
+        for _ in range(2):
+            writer.write(request + b"\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+            await reader.readexactly(length)
+        writer.write(request)
+
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+
+
 async def test_before_setup_only_this_machine_is_answered(server: Running) -> None:
     """The guard by itself, because a test has no second machine."""
     reached, sent = [], []

@@ -7,6 +7,7 @@ anybody from closing a valve.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from penstock.model import Point
 
 TEXT_CHARACTERS_MAX = 10_000
+_WHOLE_TEXT = re.compile(r"-?[0-9]{1,19}")
 _INT64_LIMIT = 2**63
 _CODES = {
     "permission": "not_permitted",
@@ -87,6 +89,8 @@ def refusal(checks: Iterable[Check]) -> Refused | None:
 
 
 def _whole(value: float | str) -> int | None:
+    if isinstance(value, str) and not _WHOLE_TEXT.fullmatch(value):
+        return None  # int() would also take "1_000", blanks and the digits of other scripts
     try:
         number = int(value)
     except (ValueError, OverflowError):

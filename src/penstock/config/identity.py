@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import codecs
 import csv
+import hashlib
 import io
 import re
 from typing import TYPE_CHECKING
 
-from penstock.config.loader import FOLDER
 from penstock.config.point_list import decode_table
+from penstock.model import ConfigError, ConfigProblem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,17 +24,32 @@ if TYPE_CHECKING:
     from penstock.world import Disk
 
 
-def write_ids(home: Path, ids: Mapping[str, UUID], disk: Disk) -> list[str]:
-    """Put `ids` (by place "plant/…csv:line") into their files; names of the files written."""
+def digest(data: bytes) -> str:
+    """What a file held when it was read."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_ids(
+    home: Path, ids: Mapping[str, UUID], disk: Disk, digests: Mapping[str, str]
+) -> list[str]:
+    """Put `ids` (by place "plant/…csv:line") into their files; names of the files written.
+
+    ConfigError, and nothing written, if a file is not what `digests` says it was
+    when its lines were numbered: an id in a neighbour's row would move its history.
+    """
     by_file: dict[str, dict[int, UUID]] = {}
     for place, id_ in ids.items():
         name, _, line = place.rpartition(":")
         by_file.setdefault(name, {})[int(line)] = id_
+    contents = {name: (home / name).read_bytes() for name in by_file}
+    changed = [name for name, data in contents.items() if digest(data) != digests.get(name)]
+    if changed:
+        message = "was changed while it was applied; apply again"
+        raise ConfigError([ConfigProblem(name, message) for name in changed])
     for name, lines in by_file.items():
-        assert name.startswith(f"{FOLDER}/")
         path = (home / name).resolve()  # a link stays a link
         mode = path.stat().st_mode & 0o777
-        disk.write_whole(path, [with_ids(path.read_bytes(), lines)])
+        disk.write_whole(path, [with_ids(contents[name], lines)])
         path.chmod(mode)  # who could read the list before can do so afterwards
     return sorted(by_file)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from penstock.config.identity import digest
 from penstock.config.plant import (
     AssetEntry,
     ConnectorEntry,
@@ -56,7 +57,7 @@ class ConnectorTable(BaseModel):
 class _Reading:
     root: Path
     problems: list[ConfigProblem] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 def load_plant(home: Path) -> Plant:
@@ -72,9 +73,9 @@ def load_plant(home: Path) -> Plant:
     points = tuple(
         point for path in _files(reading, "points", ".csv") for point in _points(reading, path)
     )
-    plant = Plant(assets, connectors, points, (), tuple(reading.files))
+    plant = Plant(assets, connectors, points, (), reading.digests)
     problems = [*reading.problems, *_cross_check(plant)]
-    return Plant(assets, connectors, points, tuple(problems), tuple(reading.files))
+    return Plant(assets, connectors, points, tuple(problems), reading.digests)
 
 
 def _files(reading: _Reading, folder: str, suffix: str) -> list[Path]:
@@ -88,7 +89,6 @@ def _place(reading: _Reading, path: Path) -> str:
 
 def _bytes(reading: _Reading, path: Path) -> bytes | None:
     place = _place(reading, path)
-    reading.files.append(place)
     try:
         size = path.stat().st_size
         data = path.read_bytes() if size <= FILE_BYTES_MAX else None
@@ -99,6 +99,8 @@ def _bytes(reading: _Reading, path: Path) -> bytes | None:
         reading.problems.append(
             ConfigProblem(place, f"has {size} bytes; at most {FILE_BYTES_MAX} are read")
         )
+        return None
+    reading.digests[place] = digest(data)
     return data
 
 
@@ -108,7 +110,7 @@ def _toml(reading: _Reading, path: Path) -> dict[str, object] | None:
         return None
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of numbers and depths beyond all sense
         reading.problems.append(ConfigProblem(_place(reading, path), str(error)))
         return None
 

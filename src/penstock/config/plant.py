@@ -81,7 +81,7 @@ class Plant:
     connectors: tuple[ConnectorEntry, ...] = ()
     points: tuple[PointEntry, ...] = ()
     problems: tuple[ConfigProblem, ...] = ()
-    files: tuple[str, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def all_points(self) -> list[PointEntry]:
         """Points of all connectors, then the loose ones."""

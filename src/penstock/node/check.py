@@ -86,9 +86,9 @@ def check_home(home: Home, node: UUID = _NO_NODE) -> Checked:
         new_id=lambda: UUID(int=next(numbers)),
     )
     problems += planned.problems
-    files, unreadable = _rule_files(home)
+    files = read_rule_files(home.root / FOLDER / "rules")
     rules = load_rules(files, planned.points)
-    problems += [*unreadable, *rules.problems]
+    problems += rules.problems
     return Checked(
         plant,
         len(planned.points),
@@ -162,10 +162,3 @@ def _stored_points(home: Home) -> Sequence[StoredPoint]:
             engine.dispose()
     except DatabaseError:
         return ()
-
-
-def _rule_files(home: Home) -> tuple[dict[str, str], list[ConfigProblem]]:
-    try:
-        return read_rule_files(home.root / FOLDER / "rules"), []
-    except (OSError, UnicodeDecodeError) as error:
-        return {}, [ConfigProblem(f"{FOLDER}/rules", f"cannot be read: {error}")]

@@ -68,6 +68,7 @@ class _Work:
     points: list[Point] = field(default_factory=list)
     problems: list[ConfigProblem] = field(default_factory=list)
     ids: dict[str, UUID] = field(default_factory=dict)
+    own: set[UUID] = field(default_factory=set)
 
 
 def plan_registry(
@@ -81,6 +82,8 @@ def plan_registry(
 ) -> RegistryPlan:
     """`periods_ns` by point path comes from the connectors' schedules."""
     work = _begin(stored, plant, node, new_id)
+    system = list(system)
+    work.own = {system_id(node, item.path) for item in system}
     for connector in plant.connectors:
         for entry in connector.points:
             _desired(work, entry, connector, periods_ns.get(entry.path))
@@ -108,6 +111,10 @@ def _begin(
 def _desired(
     work: _Work, entry: PointEntry, connector: ConnectorEntry | None, period_ns: int | None
 ) -> None:
+    if entry.id in work.own:
+        message = f"id {entry.id} belongs to a point of the node itself; leave it empty"
+        work.problems.append(ConfigProblem(entry.place, message))
+        return
     id_ = entry.id or work.by_path.get(entry.path) or work.new_id()
     if entry.id is None:
         work.ids[entry.place] = id_
@@ -152,7 +159,7 @@ def _kind_problem(entry: PointEntry, old: Point) -> str:
 
 
 def _system(work: _Work, item: SystemPoint) -> None:
-    id_ = uuid5(work.node, item.path)
+    id_ = system_id(work.node, item.path)
     asset, _, name = item.path.rpartition("/")
     work.points.append(
         Point(
@@ -230,6 +237,11 @@ def _level(path: str) -> str:
     if is_system_path(path):
         return "component"
     return ("enterprise", "area", "work_unit")[min(path.count("/"), 2)]
+
+
+def system_id(node: UUID, path: str) -> UUID:
+    """Identity of a point that the node itself brings."""
+    return uuid5(node, path)
 
 
 def asset_id(path: str) -> UUID:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from penstock.model import Point
 
 RULES_MAX = 100_000
+RuleFiles = dict[str, str | OSError | UnicodeDecodeError]
 DELAY_S_MAX = 86_400.0
 _INT64_LIMIT = 2**63
 
@@ -77,12 +78,21 @@ class LoadedRules:
     problems: tuple[ConfigProblem, ...]
 
 
-def read_rule_files(folder: Path) -> dict[str, str]:
-    """Text of each `*.toml` of the folder by its name; empty when there is no folder."""
-    return {f"rules/{path.name}": path.read_text("utf-8") for path in sorted(folder.glob("*.toml"))}
+def read_rule_files(folder: Path) -> RuleFiles:
+    """Text of each `*.toml` of the folder by its name, or why it cannot be read."""
+    return {f"plant/rules/{path.name}": _text(path) for path in sorted(folder.glob("*.toml"))}
 
 
-def load_rules(files: Mapping[str, str], points: Iterable[Point]) -> LoadedRules:
+def _text(path: Path) -> str | OSError | UnicodeDecodeError:
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        return error
+
+
+def load_rules(
+    files: Mapping[str, str | OSError | UnicodeDecodeError], points: Iterable[Point]
+) -> LoadedRules:
     """Rules of all files and the built-in ones, checked against the points they name."""
     by_path = {point.path: point for point in points}
     problems: list[ConfigProblem] = []
@@ -105,12 +115,15 @@ def load_rules(files: Mapping[str, str], points: Iterable[Point]) -> LoadedRules
 
 
 def _entries(
-    files: Mapping[str, str], problems: list[ConfigProblem]
+    files: Mapping[str, str | OSError | UnicodeDecodeError], problems: list[ConfigProblem]
 ) -> Iterator[tuple[str, dict[str, object]]]:
     for name, text in files.items():
+        if not isinstance(text, str):
+            problems.append(ConfigProblem(name, f"This cannot be read: {text}."))
+            continue
         try:
             document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             problems.append(ConfigProblem(name, f"This is not TOML: {error}."))
             continue
         problems += [

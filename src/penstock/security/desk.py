@@ -100,7 +100,7 @@ class Security:
         """Make the first administrator and log in; the session token."""
         if self.is_set_up():
             raise Refused("setup_done")
-        self._attempts.begin(SETUP_NAME, address, self._clock.now_ns())
+        self._attempts.begin(SETUP_NAME, address, self._clock.monotonic_ns())
         hashed = await self._passwords.hash(password)
         session = new_token()
 
@@ -129,7 +129,7 @@ class Security:
     async def log_in(self, name: str, password: str, address: str) -> str:
         """Check the password and begin a new session; its token."""
         folded = normal_name(name)
-        self._attempts.begin(folded, address, self._clock.now_ns())
+        self._attempts.begin(folded, address, self._clock.monotonic_ns())
         user = await self._guarded_read(lambda connection: self._users.by_name(connection, folded))
         is_right = await self._passwords.verify(user.password_hash if user else None, password)
         if user is None or not is_right or not user.is_enabled:

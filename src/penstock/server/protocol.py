@@ -1,6 +1,6 @@
-"""uvicorn's HTTP protocol with two things it lacks: a first deadline, and who the local peer is.
+"""uvicorn's HTTP protocol with two things it lacks: a deadline for headers, and the local peer.
 
-A connection that never sends a request would stay open for ever. At the Unix
+A connection that never ends a request's headers would stay open for ever. At the Unix
 socket the kernel names the peer's user; anybody but the owner and root is cut
 off before a byte is read.
 """
@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _LOCAL_PEERCRED = 1
@@ -20,23 +21,45 @@ FIRST_REQUEST_TIMEOUT_S = 10.0
 
 
 class PenstockProtocol(H11Protocol):
-    """Ends a connection whose first request does not arrive in time."""
+    """Ends a connection on which a request was begun, or the first not sent, and stays half."""
+
+    _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the deadline."""
+        """Start the deadline of the first request."""
         super().connection_made(transport)
-        timeout_s = getattr(self.config, "first_request_timeout_s", FIRST_REQUEST_TIMEOUT_S)
-        self._deadline = self.loop.call_later(timeout_s, self._give_up)
+        self._start_deadline()
+
+    def data_received(self, data: bytes) -> None:
+        """The first byte of every request starts its deadline, whole headers end it."""
+        super().data_received(data)
+        self._watch_headers()
+
+    def on_response_complete(self) -> None:
+        """Bytes of a next request may have come meanwhile."""
+        super().on_response_complete()
+        self._watch_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the deadline."""
-        self._deadline.cancel()
+        self._end_deadline()
         super().connection_lost(exc)
 
-    def _give_up(self) -> None:
-        """`scope` is set by the first request whose headers are complete."""
-        if getattr(self, "scope", None) is None:
-            self.transport.abort()
+    def _watch_headers(self) -> None:
+        is_half = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+        if not is_half:
+            self._end_deadline()
+        elif self._deadline is None:
+            self._start_deadline()
+
+    def _start_deadline(self) -> None:
+        timeout_s = getattr(self.config, "first_request_timeout_s", FIRST_REQUEST_TIMEOUT_S)
+        self._deadline = self.loop.call_later(timeout_s, self.transport.abort)
+
+    def _end_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 class LocalProtocol(PenstockProtocol):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FRAME_BYTES_MAX = 260
 HEADER_BYTES = 7
+STRAYS_MAX = 32
 KEEPALIVE_IDLE_S = 10
 KEEPALIVE_EVERY_S = 5
 KEEPALIVE_PROBES = 3
@@ -68,6 +69,7 @@ class Wire(asyncio.Protocol):
         self._transaction = 0
         self._pending: dict[int, tuple[int, asyncio.Future[bytes]]] = {}
         self._loss = "connection closed"
+        self._strays = 0
 
     @property
     def is_open(self) -> bool:
@@ -91,17 +93,21 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by the loop; takes all whole frames out of the stream."""
         self._buffer = self._buffer + data if self._buffer else data
-        while len(self._buffer) > HEADER_BYTES:
+        while len(self._buffer) > HEADER_BYTES and self._transport is not None:
             if not _is_in_step(self._buffer):
-                self._count("out_of_step")
-                self._loss = "what arrived is not Modbus TCP"
-                self.close()
+                self._give_up("out_of_step", "what arrived is not Modbus TCP")
                 return
             used, unit, transaction, pdu = self._framer.decode(self._buffer)
             if used == 0:
                 return
             self._buffer = self._buffer[used:]
             self._deliver(unit, transaction, pdu)
+
+    def _give_up(self, counter: str, loss: str) -> None:
+        self._count(counter)
+        self._loss = loss
+        self._buffer = b""
+        self.close()
 
     def send_nowait(self, unit: int, pdu: bytes) -> tuple[int, asyncio.Future[bytes]]:
         """Write one request; the future gets the answer's PDU, or NotConnected."""
@@ -128,7 +134,11 @@ class Wire(asyncio.Protocol):
         expected, future = self._pending.get(transaction, (None, None))
         if future is None or expected != unit or future.done():
             self._count("stray_answers")
+            self._strays += 1
+            if self._strays >= STRAYS_MAX:  # it talks without being asked, and others wait for us
+                self._give_up("talkative", f"{STRAYS_MAX} answers that nobody asked for")
             return
+        self._strays = 0
         del self._pending[transaction]
         future.set_result(pdu)
 

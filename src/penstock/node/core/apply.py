@@ -82,8 +82,11 @@ class Applier:
         devices = _devices(answer)
         simulated = {entry.name for entry in plant.connectors if entry.simulated}
         facts = _by_path(plant, answer)
-        planned = self._registry.plan(
-            plant, system_points(self._node_name, devices, simulated), _periods(facts)
+        planned = await asyncio.to_thread(  # a long list must not hold the loop up
+            self._registry.plan,
+            plant,
+            system_points(self._node_name, devices, simulated),
+            _periods(facts),
         )
         rules = await asyncio.to_thread(_rules, root, planned)
         problems = [
@@ -128,7 +131,8 @@ class Applier:
         warnings = list(prepared.warnings)
         try:
             ids = plan.ids if writes_ids else {}
-            files = await asyncio.to_thread(write_ids, self._home.root, ids, self._disk)
+            digests = prepared.plant.digests
+            files = await asyncio.to_thread(write_ids, self._home.root, ids, self._disk, digests)
         except OSError as error:
             warnings.append(
                 ConfigProblem(
