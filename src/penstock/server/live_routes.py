@@ -100,9 +100,11 @@ async def _serve(hub: LiveHub, security: Security, socket: WebSocket, client: Li
 
 async def _receive(hub: LiveHub, socket: WebSocket, client: LiveClient) -> None:
     while True:
-        text = await socket.receive_text()
+        received = await socket.receive()
+        if received["type"] == "websocket.disconnect":
+            return
         try:
-            message = _MESSAGE.validate_json(text)
+            message = _MESSAGE.validate_json(received.get("text") or "")
         except ValidationError:
             await socket.close(CLOSE_BAD_MESSAGE)
             return

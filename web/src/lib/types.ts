@@ -39,6 +39,7 @@ export interface Asset {
   level: string;
   type: string | null;
   description: string;
+  simulated: boolean;
 }
 
 export interface Limit {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { ancestors, index, onKey, rows, search } from "./tree.ts";
 import type { Asset } from "../../lib/types.ts";
 
-const asset = (path: string, parent: string | null): Asset => ({ id: path, path, name: path.split("/").at(-1) ?? path, parent_id: parent, level: "unit", type: null, description: "" });
+const asset = (path: string, parent: string | null): Asset => ({ id: path, path, name: path.split("/").at(-1) ?? path, parent_id: parent, level: "unit", type: null, description: "", simulated: false });
 const ASSETS = [asset("w", null), asset("w/a", "w"), asset("w/a/p1", "w/a"), asset("w/a/p2", "w/a"), asset("w/b", "w")];
 const IX = index(ASSETS);
 

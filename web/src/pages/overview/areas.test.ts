@@ -5,7 +5,7 @@ import type { Alarm, Asset, Point } from "../../lib/types.ts";
 import { areasOf, choosePoints, nameInArea } from "./areas.ts";
 
 const asset = (path: string, level: string, parent: string | null): Asset => ({
-  id: path, path, name: path.split("/").at(-1) ?? "", parent_id: parent, level, type: null, description: "",
+  id: path, path, name: path.split("/").at(-1) ?? "", parent_id: parent, level, type: null, description: "", simulated: false,
 });
 
 const point = (id: string, more: Partial<Point> = {}): Point => ({
