@@ -92,6 +92,7 @@ def test_a_core_that_hangs_for_a_while_misses_nothing(
     assert 0 == product.stop()
 
 
+@pytest.mark.long
 def test_a_field_that_hangs_turns_its_points_bad_and_comes_back(
     whole: Callable[..., Whole], server: CountingServer
 ) -> None:
