@@ -181,9 +181,12 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def pss_mb(pid: int) -> float:
-    """Proportional set size in MB (10^6 bytes)."""
+def memory_mb(pid: int, kind: str) -> float:
+    """Proportional ("Pss") or resident ("Rss") set size in MB (10^6 bytes).
+
+    Pages that other processes of the machine share make Pss smaller, never Rss.
+    """
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith(f"{kind}:"):
             return int(line.split()[1]) * 1024 / 1e6
-    raise AssertionError("no Pss in smaps_rollup")
+    raise AssertionError(f"no {kind} in smaps_rollup")

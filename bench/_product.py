@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from _kit import cpu_s, pss_mb
+from _kit import cpu_s, memory_mb
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -77,9 +77,9 @@ class Node:
         """CPU-seconds so far of each process of the product."""
         return {name: cpu_s(pid) for name, pid in self.pids().items() if name != "simulator"}
 
-    def pss(self) -> dict[str, float]:
-        """Proportional set size of each process in MB."""
-        return {name: round(pss_mb(pid), 1) for name, pid in self.pids().items()}
+    def memory(self, kind: str) -> dict[str, float]:
+        """Pss or Rss of each process in MB."""
+        return {name: round(memory_mb(pid, kind), 1) for name, pid in self.pids().items()}
 
     def wait_points(self, paths: Sequence[str], timeout_s: float = 120.0) -> list[str]:
         """Ids of points, once the configuration has been applied."""

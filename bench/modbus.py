@@ -35,6 +35,7 @@ SCATTERED_RATE_S = 0.5
 DEAD_RATE_S = 0.25
 DEAD_BLOCKS = 1
 SETTLE_S = 4.0
+AWAY_S = (2.0, 4.0, 8.0, 16.0, 30.0)  # pauses between attempts grow with the outage
 BARS = {
     "registers_per_cpu_s": ">= 150000",
     "requests_per_cpu_s": ">= 2000",
@@ -319,20 +320,21 @@ def part_restart(options: argparse.Namespace) -> dict[str, object]:
         write_plant(place, [port], cells, 0.5)
         with running(place) as node:
             wait_all_good(node, cells, 1)
-            for away_s in (2.0, 6.0) if options.quick else (2.0, 6.0, 6.0, 10.0):
+            for away_s in AWAY_S[:2] if options.quick else AWAY_S:
                 killed_ns = time.time_ns()
                 server.kill()
                 server.wait()
                 time.sleep(away_s)
                 server, _ = start_server(port)
                 listening_ns = time.time_ns()
-                time.sleep(8.0)
+                wait_all_good(node, cells, 1)
                 times = restart_times(node, cells[0], killed_ns, listening_ns)
                 marked.append(times[0])
                 back.append(times[1])
         server.kill()
     return {
         "restart_back_s": max(back),
+        "restart_away_s_each": list(AWAY_S[: len(back)]),
         "restart_back_s_each": back,
         "restart_gap_marked_s_each": marked,
     }

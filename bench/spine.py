@@ -143,12 +143,13 @@ def first_chart(node: Node, id_: str) -> dict[str, object]:
 
 def memory(node: Node) -> dict[str, object]:
     """PSS now."""
-    pss = node.pss()
+    pss, rss = node.memory("Pss"), node.memory("Rss")
     product = sum(size for name, size in pss.items() if name != "simulator")
     return {
         "pss_mb": round(product, 1),
         "pss_with_simulator_mb": round(sum(pss.values()), 1),
         "pss_mb_each": pss,
+        "rss_mb_each": rss,
     }
 
 
