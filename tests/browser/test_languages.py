@@ -72,7 +72,8 @@ def test_a_german_point_before_three_digits_is_refused_as_ambiguous(
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_no_page_shows_a_raw_key(works: Product, new_page, language: str) -> None:
+def test_no_page_shows_a_raw_key(works: Product, new_page, watch, language: str) -> None:
+    watch.expect(r"40[13] .*/api/v1/trend")  # under way while another person logs in
     locale = {"en": "en-GB", "de": "de-DE"}[language]
     page = new_page(viewport={"width": 1440, "height": 900}, locale=locale)
     found = []

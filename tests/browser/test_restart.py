@@ -67,7 +67,7 @@ def test_earlier_data_is_in_the_trend_after_a_restart_of_everything(
     chart = page.locator("[data-testid=trend-chart][data-loading=false]")
     chart.wait_for()
     first_ms, to_ms = int(before["time_ns"][0]) / 1e6, float(chart.get_attribute("data-to-ms"))
-    ink = page.evaluate(FIRST_INK)
+    ink = wait_until(page, lambda: 1 > (at := page.evaluate(FIRST_INK)) and at, "a drawn pen")
     from_ms = float(chart.get_attribute("data-from-ms"))
     drawn_ms = from_ms + ink * (to_ms - from_ms)
 

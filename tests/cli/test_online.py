@@ -90,7 +90,9 @@ def test_the_system_page_counts_what_lines_and_node_do(
 ) -> None:
     wait_for_data(product)
     monkeypatch.setenv("XDG_RUNTIME_DIR", product.environment["XDG_RUNTIME_DIR"])
-    system = Client(Home(product.home)).get("/system")
+    client = Client(Home(product.home))
+    wait_until(lambda: bool(client.get("/system")["connections"]), "a heartbeat of field")
+    system = client.get("/system")
     counters = system["counters"]
     line = system["connections"][0]["counters"]  # type: ignore[index,call-overload]
 

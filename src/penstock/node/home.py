@@ -15,8 +15,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.world import SystemDisk
-
 FORMAT = 1
 
 
@@ -77,6 +75,8 @@ class Home:
             document = json.loads(path.read_text())
             assert document["format"] == FORMAT, f"{path} is of format {document['format']}"
             return str(document["keys"])
+        from penstock.world import SystemDisk  # noqa: PLC0415 - `penstock --help` imports this file
+
         name, disk = secrets.token_hex(4), SystemDisk()
         disk.make_folder(self.data)
         # Synced: a power cut that empties it would part the data from its keys for good.
