@@ -5,13 +5,12 @@ python bench/rules.py
 
 from __future__ import annotations
 
-import json
-import platform
 import statistics
 import time
 from uuid import UUID
 
 import numpy as np
+from _kit import emit
 
 from penstock.model import Frame, Point, ValueKind
 from penstock.rules.engine import evaluate
@@ -22,18 +21,6 @@ POINTS = 10_000
 RULES = 5_000
 SECOND_NS = 1_000_000_000
 TEXTS = RuleTexts({"en": "cause"}, {"en": "consequence"}, {"en": "response"})
-
-
-def calibration_s() -> float:
-    """The fixed numpy + Python loop by which machines are compared."""
-    begin = time.process_time()
-    numbers = np.arange(1_000_000, dtype=np.float64)
-    for _ in range(20):
-        numbers = np.sqrt(numbers * 1.000001 + 1.0)
-    total = 0
-    for index in range(1_000_000):
-        total += index & 7
-    return time.process_time() - begin
 
 
 def table() -> RuleTable:
@@ -94,26 +81,17 @@ def run(rows: int, count: int, hot_share: float) -> dict[str, float]:
 
 
 def main() -> None:
-    print(
-        json.dumps(
-            {
-                "bench": "rules",
-                "calibration_cpu_s": round(calibration_s(), 3),
-                "machine": f"{platform.machine()} {platform.processor()}".strip(),
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-                "points": POINTS,
-                "rules": RULES,
-                "rows_1000_quiet": run(1_000, 2_000, 0.0),
-                "rows_1000_hot_1_percent": run(1_000, 500, 0.01),
-                "rows_1000_storm": run(1_000, 50, 0.5),
-                "rows_1_quiet": run(1, 20_000, 0.0),
-                "rows_1_hot_1_percent": run(1, 20_000, 0.01),
-                "target": {"values_per_s": 2_000_000, "one_row_frames_per_s": 20_000},
-            },
-            indent=2,
-        )
-    )
+    figures = {
+        "points": POINTS,
+        "rules": RULES,
+        "rows_1000_quiet": run(1_000, 2_000, 0.0),
+        "rows_1000_hot_1_percent": run(1_000, 500, 0.01),
+        "rows_1000_storm": run(1_000, 50, 0.5),
+        "rows_1_quiet": run(1, 20_000, 0.0),
+        "rows_1_hot_1_percent": run(1, 20_000, 0.01),
+        "target": {"values_per_s": 2_000_000, "one_row_frames_per_s": 20_000},
+    }
+    emit("rules", figures)
 
 
 if __name__ == "__main__":
