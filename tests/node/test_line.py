@@ -140,7 +140,18 @@ async def test_attempts_to_connect_back_off(line: Open) -> None:
     bench.wire.is_up = False
     await bench.after(60)
 
-    assert 6 <= bench.wire.count("open") <= 9
+    assert 14 <= bench.wire.count("open") <= 24
+
+
+async def test_a_line_is_back_within_five_seconds_however_long_it_was_away(line: Open) -> None:
+    bench = line()
+    bench.wire.is_up = False
+    await bench.after(600)
+    bench.wire.is_up = True
+    bench.take()
+    await bench.after(4.5)
+
+    assert (900, 1, GOOD) in bench.take()
 
 
 async def test_bad_values_are_an_answer(line: Open) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from penstock.model import NotConnected
-from penstock.node.field.backoff import backoff_s
+from penstock.node.field.backoff import LINE_STEP_S_MAX, backoff_s
 from penstock.node.field.loss import (
     Change,
     DeviceState,
@@ -288,7 +288,8 @@ class LineRunner:
 
     async def _pause(self) -> None:
         """Wait before the next attempt; losses are declared and jobs refused meanwhile."""
-        until_ns = self._clock.monotonic_ns() + int(backoff_s(self._failures, self._jitter) * 1e9)
+        pause_s = backoff_s(self._failures, self._jitter, LINE_STEP_S_MAX)
+        until_ns = self._clock.monotonic_ns() + int(pause_s * 1e9)
         while True:
             self._refuse_jobs()
             now_ns = self._clock.monotonic_ns()
