@@ -1473,11 +1473,6 @@ export interface components {
             /** Certificates */
             certificates: components["schemas"]["CertificateView"][];
             audit: components["schemas"]["AuditView"];
-            /**
-             * Kernels
-             * @enum {string}
-             */
-            kernels: "compiled" | "fallback";
             /** Queues */
             queues: components["schemas"]["QueueView"][];
             log: components["schemas"]["LogView"];

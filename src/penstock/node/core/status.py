@@ -100,7 +100,6 @@ class NodeStatus:
                 for item in parts.certificates.status()
             ],
             "audit": {"entries": audit.entries, "unbroken": audit.is_unbroken},
-            "kernels": "fallback",
             "queues": self._queues(log),
             "log": {
                 "durable_sequence": str(log["durable"]),

@@ -138,7 +138,6 @@ class SystemView(_View):
     clock: ClockView
     certificates: list[CertificateView]
     audit: AuditView
-    kernels: Literal["compiled", "fallback"]
     queues: list[QueueView]
     log: LogView
     simulated: bool
