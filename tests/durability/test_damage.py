@@ -128,6 +128,7 @@ def test_a_tail_that_was_durable_and_is_gone_becomes_a_gap(copy: Whole, filled: 
     path = log_file(copy)
     os.truncate(path, path.stat().st_size - 1000)
     start(copy)
+    wait_until(lambda: gaps(copy), "the gap is in the log")
     (gap,) = gaps(copy)
     assert "log_damaged" == gap["cause"]
     assert gap["last_sequence"] >= gap["first_sequence"]
