@@ -7,27 +7,32 @@ by `commit` of a manifest, and the log position is in the same file.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import structlog
 
+from penstock.codec.layout import Damaged
 from penstock.historian.config import HistorianSettings
 from penstock.historian.encode import DecimalHints
 from penstock.historian.flush import write_segment
 from penstock.historian.head import Head, HeadView, clean
+from penstock.historian.holds import Hold, Holds
 from penstock.historian.last import LastRows, LastTable
-from penstock.historian.manifest import Manifest, commit, read_newest
+from penstock.historian.manifest import Manifest, Proposal, commit, read_newest
 from penstock.historian.query import Snapshot
+from penstock.historian.segment import decode_table
 from penstock.historian.store import Store
-from penstock.model import ConfigError, ConfigProblem
+from penstock.model import ConfigError, ConfigProblem, Refused
 from penstock.model.time import SECOND_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from penstock.historian.segment import SegmentInfo
     from penstock.model import Batch
     from penstock.world import Disk
 
@@ -54,13 +59,20 @@ class Historian:
         self.last.load(manifest.last)
         self._disk = disk
         self._folder = folder
+        # On disk, written under `_committing` only; what queries see follows it.
+        self._committed = manifest
+        self._committing = threading.Lock()
         self._manifest = manifest
+        self._names = names_of(manifest)
+        self._holds = Holds()
+        self._showing = threading.Lock()
         self._store = Store(disk, folder, settings.table_bytes_max)
         self._head = Head(manifest.sequence)
         self._sealed: Sealed | None = None
         self._oldest_ns = self._newest_ns = 0
         self._hints = DecimalHints()
         self._flushes_total = 0
+        self._swaps_total = 0
         self._rows_total = 0
 
     @classmethod
@@ -155,27 +167,112 @@ class Historian:
 
     def write(self) -> Manifest:
         """Write the sealed head and commit the manifest; for a thread. OSError: try again."""
-        sealed, manifest = self._sealed, self._manifest
+        sealed, before = self._sealed, self._committed
         assert sealed is not None
-        names = {info.name for info in manifest.segments}
         info = write_segment(
             self._disk,
             self._folder,
             sealed.view,
-            manifest.last,
+            before.last,
             self._hints,
             sealed.incarnation,
-            names,
+            names_of(before),
         )
-        following = manifest.following(info, sealed.view.sequence, sealed.incarnation, sealed.last)
-        commit(self._disk, self._folder, following)
+        with self._committing:
+            following = self._committed.following(
+                info, sealed.view.sequence, sealed.incarnation, sealed.last
+            )
+            commit(self._disk, self._folder, following)
+            self._committed = following
+        self.remove_replaced()
         return following
 
     def adopt(self, manifest: Manifest) -> None:
         """Queries see the new segment instead of the sealed head."""
-        self._manifest = manifest
+        self._show(manifest)
         self._sealed = None
         self._flushes_total += 1
+
+    # --- compaction: segments for segments; the head and the position stay as they are
+
+    @property
+    def manifest(self) -> Manifest:
+        """What queries see; a compaction starts from it."""
+        return self._manifest
+
+    def swap(self, proposal: Proposal) -> None:
+        """Commit a compaction, for a thread; its replaced files go when nobody holds them.
+
+        Refused("conflict") when a file that it replaces is not listed any more or a new
+        one is not whole: nothing is changed and the new files are removed. OSError: the
+        disk refused, and nothing is changed either.
+        """
+        with self._committing:
+            following = self._swapped(proposal)
+            commit(self._disk, self._folder, following)
+            self._committed = following
+        self._show(following)
+        self._swaps_total += 1
+        with self._showing:
+            self._holds.replace(proposal.remove)
+        self.remove_replaced()
+
+    def _swapped(self, proposal: Proposal) -> Manifest:
+        listed = names_of(self._committed)
+        stale = [name for name in proposal.remove if name not in listed]
+        torn = [info.name for info in proposal.add if not self._is_whole(info)]
+        if not stale and not torn:
+            return self._committed.swapped(proposal)
+        for info in proposal.add:
+            if info.name not in listed:
+                self._disk.remove(self._folder / info.name)
+        place = (stale or torn)[0]
+        what = "is not listed any more" if stale else "is not whole"
+        raise Refused("conflict", f"{place} {what}; the compaction begins anew.")
+
+    def _is_whole(self, info: SegmentInfo) -> bool:
+        """Has the file its length and a table that can be read? Its name is new."""
+        path = self._folder / info.name
+        try:
+            table_bytes = self._disk.size(path) - info.table_offset
+            data = self._disk.read(path, info.table_offset)
+            is_listed = info.name in names_of(self._committed)
+            table = decode_table(data, info.table_offset)
+        except (Damaged, FileNotFoundError):
+            return False
+        is_long = info.table_offset + table_bytes == info.file_bytes
+        return is_long and not is_listed and len(table) == info.chunks
+
+    def hold(self, names: Iterable[str]) -> Hold:
+        """Keep these listed files, whatever replaces them; KeyError for one that is not listed."""
+        with self._showing:
+            wanted = frozenset(names)
+            if unknown := wanted - self._names:
+                raise KeyError(min(unknown))
+            return self._holds.take(wanted)
+
+    def remove_replaced(self) -> None:
+        """Remove the replaced files that nobody holds any more; for a thread.
+
+        What the disk refuses to remove is tried again the next time: it counts no more.
+        """
+        with self._showing:
+            free = self._holds.take_free()
+        for name in free:
+            try:
+                self._disk.remove(self._folder / name)
+            except OSError as error:
+                _log.warning("segment_not_removed", file=name, detail=str(error))
+                self._holds.replace([name])
+
+    def _show(self, manifest: Manifest) -> None:
+        """Never back to an older one: a flush may be adopted after the swap that followed it."""
+        with self._showing:
+            if manifest.version >= self._manifest.version:
+                self._manifest = manifest
+                self._names = names_of(manifest)
+            if manifest.version >= self._committed.version:
+                self._committed = manifest
 
     # --- the way out
 
@@ -183,12 +280,15 @@ class Historian:
         """What a query over these points sees, as of now; then answer it in a thread."""
         heads = [] if self._sealed is None else [self._sealed.view]
         heads.append(self._head.view())
+        with self._showing:
+            segments, hold = self._manifest.segments, self._holds.take(self._names)
         return Snapshot(
             self._store,
-            self._manifest.segments,
+            segments,
             tuple(heads),
             self.last.rows(np.array(sorted(set(handles)), np.uint32)),
             self.sequence,
+            hold,
         )
 
     def statistics(self) -> dict[str, int]:
@@ -201,8 +301,15 @@ class Historian:
             "segments": len(segments),
             "segment_rows": segment_rows,
             "segment_bytes": sum(info.file_bytes for info in segments),
+            "segments_replaced": self._holds.waiting,
             "flushes_total": self._flushes_total,
+            "compactions_total": self._swaps_total,
             "rows_total": self._rows_total,
             "wrong_kind_rows_total": self.last.wrong_kind_rows_total,
             "damaged_chunks": len(self._store.damage),
         }
+
+
+def names_of(manifest: Manifest) -> frozenset[str]:
+    """Files that the manifest lists."""
+    return frozenset(info.name for info in manifest.segments)

@@ -8,7 +8,7 @@ Pages: docs/reference/formats/segment.md, "Manifest".
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from penstock.historian.segment import SegmentInfo
 from penstock.model import TextColumn, ValueKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -69,6 +70,46 @@ class Manifest:
             sequence=sequence,
             segments=(*self.segments, *added),
             last=last,
+        )
+
+    def swapped(self, proposal: Proposal) -> Manifest:
+        """The next manifest after a compaction: the new files stand where the first old one did.
+
+        The order decides only between rows of one moment and one sequence, which a
+        log that lost its end may have given twice.
+        """
+        removed = set(proposal.remove)
+        places = [n for n, info in enumerate(self.segments) if info.name in removed]
+        assert len(places) == len(removed)
+        place = places[0] if places else len(self.segments)
+        kept = [info for info in self.segments[place:] if info.name not in removed]
+        segments = (*self.segments[:place], *proposal.add, *kept)
+        return replace(self, version=self.version + 1, segments=segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a compaction asks core to commit: these listed files are replaced by those."""
+
+    manifest_version: int
+    remove: tuple[str, ...]
+    add: tuple[SegmentInfo, ...]
+
+    def to_document(self) -> dict[str, object]:
+        """For the link between compute and core."""
+        return {
+            "manifest_version": self.manifest_version,
+            "remove": list(self.remove),
+            "add": [asdict(info) for info in self.add],
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Proposal:
+        """Back from the link; KeyError or TypeError for anything else."""
+        return cls(
+            document["manifest_version"],
+            tuple(document["remove"]),
+            tuple(SegmentInfo(**info) for info in document["add"]),
         )
 
 

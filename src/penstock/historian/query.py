@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from penstock.historian.head import HeadView
+    from penstock.historian.holds import Hold
     from penstock.historian.last import LastRows
     from penstock.historian.segment import ChunkTable, SegmentInfo
     from penstock.model.frame import Values
@@ -70,13 +71,17 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a query sees: segments, heads (oldest first) and the newest samples of its points."""
+    """What a query sees: segments, heads (oldest first) and the newest samples of its points.
+
+    `hold` keeps the segments' files on disk for as long as this lives.
+    """
 
     store: Store
     segments: tuple[SegmentInfo, ...]
     heads: tuple[HeadView, ...]
     last: LastRows
     sequence: int
+    hold: Hold | None = None
     _memory: dict[int, list[tuple[ValueKind, Piece]]] = field(default_factory=dict)
 
     def kind(self, handle: int) -> ValueKind | None:
