@@ -20,8 +20,8 @@ from penstock.model import ValueKind
 from penstock.node.field import commands
 from penstock.node.field.collector import Collector
 from penstock.node.field.commands import CommandHand
-from penstock.node.field.handles import HandleTable
 from penstock.node.field.host import Host
+from penstock.node.handles import HandleTable
 from penstock.plugin import WriteOutcome
 from penstock.testing import FakeClock
 from penstock.testing.clock import START_NS

@@ -16,9 +16,9 @@ from penstock.codec.link import LinkType
 from penstock.link.uplink import Uplink
 from penstock.log import Log, LogSettings
 from penstock.model import Batch, ConfigError, Origin, Refused
+from penstock.node import child
 from penstock.node.core import field_link
 from penstock.node.core.field_link import FieldLink
-from penstock.node.field import service
 from penstock.node.field.service import FieldService
 from penstock.testing import FakeClock
 from penstock.testing.disk import FakeDisk
@@ -129,18 +129,18 @@ async def test_a_connector_that_crashes_over_a_plan_is_a_problem_and_no_silence(
 async def test_a_core_that_reads_nothing_gets_no_heap_of_heartbeats(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "HEARTBEAT_S", 0)
+    monkeypatch.setattr(child, "HEARTBEAT_S", 0)
     ours, theirs = socket.socketpair()
     await bench.fields[0].connect(theirs)
     await wait_for(lambda: bench.fields[0]._session is not None)
     session = bench.fields[0]._session
     assert session is not None
-    session.send(LinkType.BATCH, [bytes(2 * service.WAITING_BYTES_MAX)])
+    session.send(LinkType.BATCH, [bytes(2 * child.WAITING_BYTES_MAX)])
     before = session.waiting_bytes
     for _ in range(50):
         await asyncio.sleep(0)
 
-    assert before > service.WAITING_BYTES_MAX
+    assert before > child.WAITING_BYTES_MAX
     assert before == session.waiting_bytes
     ours.close()
 

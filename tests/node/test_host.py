@@ -18,8 +18,8 @@ from penstock.model import Block, ValueKind
 from penstock.node.field import collector as collector_module
 from penstock.node.field import host as host_module
 from penstock.node.field.collector import Collector
-from penstock.node.field.handles import HandleTable
 from penstock.node.field.host import Host
+from penstock.node.handles import HandleTable
 from penstock.plugin import WriteRequest
 from penstock.testing import FakeClock, frame
 

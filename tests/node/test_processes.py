@@ -39,10 +39,13 @@ def test_a_child_that_has_lived_is_started_at_once() -> None:
 def test_the_table_names_each_process_once() -> None:
     table = process_table(Path("/srv/plant"), "node-id", 15020)
 
-    assert ["core", "field", "simulator"] == [spec.name for spec in table]
-    assert [False, True, False] == [spec.links_to_core for spec in table]
-    assert ("--parent", str(os.getpid())) == table[2].arguments[-2:]
-    assert ["core", "field"] == [s.name for s in process_table(Path("/srv/plant"), "node-id", None)]
+    assert ["core", "field", "compute", "simulator"] == [spec.name for spec in table]
+    assert [False, True, True, False] == [spec.links_to_core for spec in table]
+    assert [0, 0, 10, 0] == [spec.nice for spec in table], "heavy work gives way"
+    assert ("--parent", str(os.getpid())) == table[3].arguments[-2:]
+    assert ["core", "field", "compute"] == [
+        spec.name for spec in process_table(Path("/srv/plant"), "node-id", None)
+    ]
 
 
 class End:

@@ -117,6 +117,7 @@ class Tree:
         specs = [
             Script("core", (path, *flags.get("core", ()))),
             Script("field", (path, *flags.get("field", ())), links_to_core=True),
+            Script("compute", (path, *flags.get("compute", ())), links_to_core=True, nice=7),
             Script("simulator", (path,), has_control=False),
         ]
         self.supervisor = Supervisor(
@@ -179,9 +180,26 @@ async def test_children_get_ready_are_linked_and_stop_in_order(tree: Callable[..
     await wait_for(lambda: bool(running.notes("processes", "core")))
 
     assert 0 == await running.stop()
-    assert ["field", "core", "simulator"] == [item["name"] for item in running.notes("stop")]
-    assert ["core", "field", "simulator", "supervisor"] == running.notes("processes")[-1]["names"]
+    stopped = [item["name"] for item in running.notes("stop")]
+    assert {"field", "compute"} == set(stopped[:2]), "whoever sends to core, together"
+    assert ["core", "simulator"] == stopped[2:]
+    rows = running.notes("processes")[-1]["names"]
+    assert ["core", "field", "compute", "simulator", "supervisor"] == rows
     assert [] == running.said
+
+
+@pytest.mark.slow
+async def test_heavy_work_runs_at_a_lower_priority(tree: Callable[..., Tree]) -> None:
+    running = tree()
+    await running.wait_linked()
+    children = running.supervisor._children
+    found = {
+        name: os.getpriority(os.PRIO_PROCESS, child.process.pid) - os.nice(0)
+        for name, child in children.items()
+        if child.process is not None
+    }
+
+    assert {"core": 0, "field": 0, "compute": 7, "simulator": 0} == found
 
 
 @pytest.mark.slow
@@ -266,7 +284,7 @@ async def test_what_a_human_must_edit_ends_everything(tree: Callable[..., Tree])
 
     assert 2 == await running.task
     assert "core has no line end, a human must edit something" in running.log()
-    assert {"field", "simulator"} >= {item["name"] for item in running.notes("stop")}
+    assert {"field", "compute", "simulator"} >= {item["name"] for item in running.notes("stop")}
     assert all(child.process is None or not child.is_alive
                for child in running.supervisor._children.values())  # fmt: skip
 
@@ -296,7 +314,7 @@ async def test_who_said_that_it_lives_and_falls_silent_is_ended_and_comes_back(
 async def test_who_does_not_stop_is_ended(
     tree: Callable[..., Tree], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STOP_S", {"field": 0.1, "core": 8.0, "simulator": 1.0})
+    monkeypatch.setattr(module, "STOP_S", {**module.STOP_S, "field": 0.1})
     running = tree(field=("deaf",))
     await running.wait_linked()
 
@@ -323,7 +341,7 @@ async def test_no_orphan_is_left_when_the_supervisor_is_killed(tmp_path: Path) -
         from test_supervisor import Script
         from penstock.node.processes import process_table
         from penstock.node.supervisor import Supervisor
-        simulator = process_table(Path("/nowhere"), "node", 0)[2]
+        simulator = process_table(Path("/nowhere"), "node", 0)[3]
         specs = [Script("core", ({str(notes)!r},)), Script("field", ({str(notes)!r},)), simulator]
         supervisor = Supervisor(specs, Path({str(tmp_path / "logs")!r}), print, print)
         async def main():

@@ -100,8 +100,11 @@ class Session:
         finally:
             self._fail_queries()
 
-    async def query(self, document: Document, timeout_s: float = 10.0) -> Document:
-        """Ask the other end; NotConnected when it goes away or does not answer in time."""
+    async def query(self, document: Document, timeout_s: float | None = 10.0) -> Document:
+        """Ask the other end; NotConnected when it goes away or does not answer in time.
+
+        None: the caller limits the time.
+        """
         if len(self._answers) >= QUERIES_MAX:
             raise NotConnected(f"{QUERIES_MAX} questions are without an answer")
         number = next(self._query_ids)

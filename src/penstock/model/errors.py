@@ -135,6 +135,12 @@ ERROR_TABLE: dict[str, ErrorEntry] = {
     "connector_away": ErrorEntry(
         503, "The connector's process does not run.", "See the System page; it restarts by itself."
     ),
+    "compute_away": ErrorEntry(
+        503,
+        "The compute process does not run; data is taken and shown all the same.",
+        "Try again in a moment: it restarts by itself. See the System page.",
+    ),
+    "cancelled": ErrorEntry(409, "The work was cancelled.", "Start it again if it is needed."),
     "damaged_record": ErrorEntry(
         403,
         "A stored security record was changed from outside.",

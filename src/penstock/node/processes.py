@@ -13,16 +13,21 @@ if TYPE_CHECKING:
 RESTART_S_MIN = 0.2
 RESTART_S_MAX = 15.0
 STEADY_S = 20.0
+COMPUTE_NICE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """One process; `links_to_core`: the supervisor gives it a link to core."""
+    """One process; `links_to_core`: the supervisor gives it a link to core.
+
+    `nice` is added to the supervisor's own priority value: 10 gives way to everything else.
+    """
 
     name: str
     arguments: tuple[str, ...]
     has_control: bool = True
     links_to_core: bool = False
+    nice: int = 0
 
     @property
     def command(self) -> list[str]:
@@ -31,16 +36,19 @@ class ProcessSpec:
 
 
 def process_table(home: Path, node: str, simulator_port: int | None) -> list[ProcessSpec]:
-    """Processes of role `all`, in the order in which they start; asked by their supervisor.
-
-    compute gets its row when the first work for it lands.
-    """
+    """Processes of role `all`, in the order in which they start; asked by their supervisor."""
     table = [
         ProcessSpec("core", ("penstock.node.core.main", str(home))),
         ProcessSpec(
             "field",
             ("penstock.node.field.main", str(home / "data"), node),
             links_to_core=True,
+        ),
+        ProcessSpec(
+            "compute",
+            ("penstock.node.compute.main", str(home), node),
+            links_to_core=True,
+            nice=COMPUTE_NICE,
         ),
     ]
     if simulator_port is not None:

@@ -8,6 +8,7 @@ from penstock.commands.config import DeskSettings
 from penstock.config.settings import NodeSettings, PlantSettings, Section
 from penstock.historian.config import HistorianSettings
 from penstock.log.config import LogSettings
+from penstock.model.event import Json
 
 
 class ListenSettings(Section):
@@ -24,6 +25,20 @@ class ListenSettings(Section):
     key: str = Field("", description="Path of that certificate's private key (PEM).")
 
 
+class ComputeSettings(Section):
+    """What heavy work may take: queries over much history, upkeep of the files, transfers."""
+
+    spool_bytes_max: int = Field(
+        2 * 1024 * 1024 * 1024,
+        ge=16 * 1024 * 1024,
+        description="Space in data/spool for large results that are being fetched.",
+    )
+
+    def for_compute(self) -> dict[str, Json]:
+        """As JSON for the process that it is about."""
+        return self.model_dump(mode="json")
+
+
 class Settings(Section):
     """Every section has defaults; an empty file is valid."""
 
@@ -33,3 +48,4 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     historian: HistorianSettings = HistorianSettings()
     commands: DeskSettings = DeskSettings()
+    compute: ComputeSettings = ComputeSettings()

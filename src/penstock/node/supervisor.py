@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 LOG_BYTES_MAX = 10 * 1024 * 1024
 LOG_FILES = 10
 LINE_BYTES_MAX = 64 * 1024
-STOP_S = {"field": 5.0, "core": 8.0, "simulator": 1.0}
+STOP_S = {"field": 5.0, "compute": 3.0, "core": 8.0, "simulator": 1.0}
+# Who sends to core ends first, together; core drains what they have sent.
+STOP_ORDER = (("field", "compute"), ("core",), ("simulator",))
 EXIT_CONFIG = 2
 EXIT_FAULT = 1
 FIRST_STARTS_MAX = 3
@@ -222,18 +224,18 @@ class Supervisor:
         core.control.send({"op": "processes", "rows": rows})
 
     async def _shut_down(self) -> None:
-        for name in ("field", "core", "simulator"):
-            child = self._children.get(name)
-            if child is not None and child.process is not None:
-                await self._end(child, STOP_S[name])
+        for names in STOP_ORDER:
+            running = [child for name, child in self._children.items() if name in names]
+            ends = [self._end(child) for child in running if child.process is not None]
+            await asyncio.gather(*ends)
         for child in self._children.values():
             while child.reader is not None and self._on_log(child, child.reader):
                 continue  # the last words say why it ended
         for handler in self._log.handlers:
             handler.close()
 
-    async def _end(self, child: Child, limit_s: float) -> None:
-        process = child.process
+    async def _end(self, child: Child) -> None:
+        process, limit_s = child.process, STOP_S[child.spec.name]
         assert process is not None
         if child.control is not None:
             child.control.send({"op": "stop"})
@@ -273,7 +275,7 @@ def _spawn(spec: ProcessSpec, control: int, output: int) -> subprocess.Popen[byt
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     if spec.has_control:
         environment[ENVIRONMENT] = str(control)
-    return subprocess.Popen(  # noqa: S603 - our own modules
+    process = subprocess.Popen(  # noqa: S603 - our own modules
         spec.command,
         stdin=subprocess.DEVNULL,
         stdout=output,
@@ -282,6 +284,10 @@ def _spawn(spec: ProcessSpec, control: int, output: int) -> subprocess.Popen[byt
         env=environment,
         start_new_session=True,
     )
+    if spec.nice:
+        with contextlib.suppress(OSError):  # it may have ended already
+            os.setpriority(os.PRIO_PROCESS, process.pid, spec.nice)
+    return process
 
 
 def _link(core: Child, other: Child) -> None:

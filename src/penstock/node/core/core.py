@@ -19,6 +19,7 @@ from penstock.model import ConfigError, Refused
 from penstock.node.core.absence import AbsenceWatch
 from penstock.node.core.apply import Applier, Prepared
 from penstock.node.core.commands import build_commands
+from penstock.node.core.compute_link import ComputeLink
 from penstock.node.core.field_link import FieldLink
 from penstock.node.core.live_feed import alarm_rows, alarms_document
 from penstock.node.core.routes import build_app
@@ -27,10 +28,10 @@ from penstock.server.listen import serve
 from penstock.server.live import LiveHub
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Sequence
 
     from penstock.alarms.alarm import Alarm
+    from penstock.node.core.child_link import ChildLink
     from penstock.node.core.parts import Parts
     from penstock.registry import Snapshot
     from penstock.rules.rule import Rule
@@ -60,6 +61,13 @@ class Core:
             public_key=parts.keys.public_bytes,
             on_change=self._on_field,
         )
+        self.compute = ComputeLink(
+            parts.log,
+            parts.registry.handle_of,
+            node=parts.keys.node,
+            settings=parts.settings.compute.for_compute(),
+        )
+        self.links: dict[str, ChildLink] = {link.name: link for link in (self.field, self.compute)}
         self.commands = build_commands(parts, self.field, self.hub)
         self.field.on_command_state = self.commands.on_state
         self.absence = AbsenceWatch(
@@ -77,10 +85,12 @@ class Core:
         self.status = NodeStatus(
             parts,
             self.field,
+            self.compute,
             self.rule_worker,
             self.hub,
             {
                 "downlink": lambda: self.field.counters,
+                "compute": self.compute.statistics,
                 "alarms": self.projector.statistics,
                 "commands": self.commands.projector.statistics,
                 "rules": self.rule_worker.statistics,
@@ -156,10 +166,6 @@ class Core:
         """Begin the way out."""
         self._stop.set()
 
-    async def connect_field(self, sock: socket.socket) -> None:
-        """The supervisor brings a fresh link."""
-        await self.field.connect(sock)
-
     async def close(self) -> None:
         """After `run`: write what is in memory and close the files."""
         parts = self.parts
@@ -170,6 +176,7 @@ class Core:
 
     async def _drain(self) -> None:
         await self.field.close()
+        await self.compute.close()
         self.absence.close()  # last, because the end of the link starts it
         await self.commands.desk.close()
         self.rule_worker.stop()

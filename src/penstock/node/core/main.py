@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,8 @@ class CoreProcess:
         self._core = core
         self._tasks: set[asyncio.Task[None]] = set()
         self.control = Control.inherited(self._on_message, core.stop)
-        core.field.on_lost = self._on_link_lost
+        for link in core.links.values():
+            link.on_lost = partial(self._on_link_lost, link.name)
 
     def on_ready(self, ports: Ports) -> None:
         """Everything listens: say where, to files and to the supervisor."""
@@ -55,10 +57,10 @@ class CoreProcess:
             self.control.send({"op": "ready", "pid": os.getpid(), **facts})
             self.control.keep_alive()
 
-    def _on_link_lost(self) -> None:
+    def _on_link_lost(self, peer: str) -> None:
         """Both ends may live and the link be gone (damaged bytes): only the supervisor has more."""
         if self.control is not None:
-            self.control.send({"op": "link_lost", "peer": "field"})
+            self.control.send({"op": "link_lost", "peer": peer})
 
     def _on_message(self, message: Message, fds: list[int]) -> None:
         op = message.get("op")
@@ -66,7 +68,8 @@ class CoreProcess:
             self._core.stop()
         elif op == "link":
             sock = socket.socket(fileno=fds[0])
-            task = asyncio.get_running_loop().create_task(self._core.connect_field(sock))
+            link = self._core.links[str(message["peer"])]
+            task = asyncio.get_running_loop().create_task(link.connect(sock))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         elif op == "processes":

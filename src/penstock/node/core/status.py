@@ -11,6 +11,7 @@ from penstock.node.core.system import (
     connection_rows,
     cpu_counters,
     disk_row,
+    job_rows,
     notices,
     process_rows,
 )
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from penstock.alarms.worker import RuleWorker
     from penstock.model import ConfigProblem
     from penstock.model.event import Json
+    from penstock.node.core.compute_link import ComputeLink
     from penstock.node.core.field_link import FieldLink
     from penstock.node.core.parts import Parts
     from penstock.server.live import LiveHub
@@ -43,12 +45,14 @@ class NodeStatus:
         self,
         parts: Parts,
         field: FieldLink,
+        compute: ComputeLink,
         rules: RuleWorker,
         hub: LiveHub,
         sources: Mapping[str, Statistics],
     ) -> None:
         self._parts = parts
         self._field = field
+        self._compute = compute
         self._rules = rules
         self._hub = hub
         self.sources: dict[str, Statistics] = dict(sources)
@@ -88,6 +92,7 @@ class NodeStatus:
             "server_time_ns": str(parts.clock.now_ns()),
             "flow": self._flow(log, history),
             "processes": list(processes),
+            "jobs": job_rows(self._compute.jobs),
             "connections": list(connections),
             "disk": disk,
             "clock": self._clock(),
@@ -122,11 +127,13 @@ class NodeStatus:
         return found
 
     def _mark_silent(self, processes: Sequence[Document]) -> None:
-        """A field process that runs and is not on the link does nothing for anybody."""
+        """A process that runs and is not on its link does nothing for anybody."""
+        links = {link.name: link for link in (self._field, self._compute)}
         for row in processes:
             up_s = row["up_s"]
             is_old = isinstance(up_s, float) and up_s > SILENT_AFTER_S
-            if row["name"] == "field" and is_old and not self._field.is_connected:
+            link = links.get(str(row["name"]))
+            if link is not None and is_old and not link.is_connected:
                 row["state"] = "stopped"
 
     def _counted(self) -> dict[str, float]:

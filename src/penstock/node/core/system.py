@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Document = dict[str, Json]
 
-MEMORY_LIMIT_MB = {"core": 200, "field": 100, "simulator": 60, "supervisor": 40}
+MEMORY_LIMIT_MB = {"core": 200, "field": 100, "compute": 400, "simulator": 60, "supervisor": 40}
 SLOW_ANSWER_MS = 500.0
 WINDOW_S = 10.0
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -131,6 +131,20 @@ def _connection_row(device: Document) -> Document:
         "stretched": counters["stretched"],
         "counters": counters,
     }
+
+
+def job_rows(jobs: Mapping[str, Mapping[str, Json]]) -> list[Json]:
+    """What compute works at, oldest first."""
+    return [
+        {
+            "id": id_,
+            "op": job["op"],
+            "state": job["state"],
+            "since_ns": job["since_ns"],
+            "progress": job["progress"],
+        }
+        for id_, job in sorted(jobs.items(), key=lambda item: int(str(item[1]["since_ns"])))
+    ]
 
 
 def disk_row(data: Path, log_bytes: int, segment_bytes: int) -> Document:

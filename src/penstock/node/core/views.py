@@ -54,6 +54,16 @@ class ProcessView(_View):
     last_exit: int | None
 
 
+class JobView(_View):
+    """Work of the compute process; `progress` has what the operation counts (`done`, `total`)."""
+
+    id: str
+    op: str
+    state: Literal["waiting", "running"]
+    since_ns: str
+    progress: dict[str, str | int | float | bool | None]
+
+
 class ConnectionView(_View):
     """One device. `counters` are those of its line, which it shares with the line's others."""
 
@@ -133,6 +143,7 @@ class SystemView(_View):
     server_time_ns: str
     flow: FlowView
     processes: list[ProcessView]
+    jobs: list[JobView]
     connections: list[ConnectionView]
     disk: DiskView
     clock: ClockView

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from penstock.model import Point
     from penstock.model.event import Json
     from penstock.node.field.collector import Collector
-    from penstock.node.field.handles import HandleTable
+    from penstock.node.handles import HandleTable
     from penstock.world import Clock
 
     Document = dict[str, Json]

@@ -1,4 +1,4 @@
-"""Handles of this field process: given once per point, never reused while it lives."""
+"""Handles of a child process: given once per point, never reused while it lives."""
 
 from __future__ import annotations
 

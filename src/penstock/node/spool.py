@@ -1,0 +1,55 @@
+"""Spool: big results on their way from compute to core, as files below `data/spool`.
+
+A file lives from its question to the end of its answer; whatever a start finds there
+belongs to nobody any more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from penstock.model import Refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penstock.world import Disk
+
+FOLDER = "spool"
+BYTES_MAX = 2 * 1024 * 1024 * 1024
+
+
+class Spool:
+    """The folder and its limit; used by both ends."""
+
+    def __init__(self, disk: Disk, data: Path, bytes_max: int = BYTES_MAX) -> None:
+        self.folder = data / FOLDER
+        self.bytes_max = bytes_max
+        self._disk = disk
+
+    def clear(self) -> None:
+        """At a start: make the folder and remove what is in it."""
+        self._disk.make_folder(self.folder)
+        for name in self._disk.list(self.folder):
+            self._disk.remove(self.folder / name)
+
+    def new_path(self, suffix: str) -> Path:
+        """A name that nobody has had; Refused("busy") while the folder is full."""
+        if self.free_bytes() <= 0:
+            raise Refused("busy", "Other results are still being fetched.")
+        return self.folder / f"{uuid4()}{suffix}"
+
+    def free_bytes(self) -> int:
+        """What may still be written."""
+        return self.bytes_max - self.used_bytes()
+
+    def used_bytes(self) -> int:
+        """Bytes of all files."""
+        used = 0
+        for name in self._disk.list(self.folder):
+            try:
+                used += self._disk.size(self.folder / name)
+            except FileNotFoundError:
+                continue  # fetched meanwhile
+        return used
