@@ -107,3 +107,10 @@ async def test_the_clock_waits_and_never_goes_back() -> None:
 
     assert 2_000_000 <= clock.monotonic_ns() - begin_ns
     assert clock.now_ns() > 1_700_000_000_000_000_000
+
+
+def test_bytes_can_be_written_again_in_their_place(disk: SystemDisk, tmp_path: Path) -> None:
+    disk.write_whole(tmp_path / "f", [b"sound doubtful"])
+    disk.renew(tmp_path / "f", 6)
+
+    assert b"sound doubtful" == disk.read(tmp_path / "f")

@@ -2,13 +2,14 @@
 
 A seeded simulation replaces both, so that a power cut between two system calls
 is a test of a few milliseconds. Whoever calls time.time() or open() on the data
-path has left the simulation and will be found by it.
+path has left the simulation and will be found by it. What a disk promises
+(`SystemDisk`) stands apart from the system calls it makes (`FileCalls`), because the
+order of those calls is what the promise rests on, and it has to be tried as well.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import os
 import shutil
@@ -81,6 +82,14 @@ class Disk(Protocol):
         """Up to `size` bytes from `offset` (all the rest if negative)."""
         ...
 
+    def renew(self, path: Path, offset: int) -> None:
+        """Write the bytes from `offset` again and sync them.
+
+        After a failed sync the kernel may take pages for clean that have not reached the
+        medium; whoever reads them later cannot tell, and no further sync would help.
+        """
+        ...
+
     def write_whole(self, path: Path, buffers: Sequence[Buffer]) -> None:
         """Replace the file atomically and durably (temporary file, sync, rename, sync folder)."""
         ...
@@ -91,6 +100,74 @@ class Disk(Protocol):
 
     def free_bytes(self, path: Path) -> int:
         """Free space of the file system for an ordinary user."""
+        ...
+
+
+class FileCalls(Protocol):
+    """System calls on files; none of them promises durability but the two syncs."""
+
+    def open_to_append(self, path: Path) -> int:
+        """Descriptor of the file, which is made if it is not there."""
+        ...
+
+    def write(self, file: int, buffers: Sequence[Buffer]) -> int:
+        """Append by writev; the number of bytes, which may be fewer than were given."""
+        ...
+
+    def sync(self, file: int) -> None:
+        """fdatasync: bytes and size survive a power cut; the name does not yet."""
+        ...
+
+    def write_at(self, path: Path, offset: int, data: bytes) -> None:
+        """Replace bytes that are there."""
+        ...
+
+    def cut(self, file: int, size: int) -> None:
+        """The call ftruncate."""
+        ...
+
+    def sync_whole(self, file: int) -> None:
+        """fsync: also what reading the bytes does not need."""
+        ...
+
+    def close(self, file: int) -> None:
+        """Close without syncing."""
+        ...
+
+    def sync_folder(self, path: Path) -> None:
+        """Names that were made, replaced or removed in the folder survive a power cut."""
+        ...
+
+    def make_folder(self, path: Path) -> None:
+        """Make it with mode 0700; it may be there already."""
+        ...
+
+    def replace(self, path: Path, target: Path) -> None:
+        """Give the file another name, in place of whatever has it."""
+        ...
+
+    def remove(self, path: Path) -> None:
+        """unlink; it may be gone already."""
+        ...
+
+    def is_there(self, path: Path) -> bool:
+        """Is there a file or folder of this name?"""
+        ...
+
+    def names(self, folder: Path) -> list[str]:
+        """Names in the folder, sorted; empty when there is none."""
+        ...
+
+    def size(self, path: Path) -> int:
+        """Bytes of the file; FileNotFoundError."""
+        ...
+
+    def read(self, path: Path, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset` (all the rest if negative)."""
+        ...
+
+    def free_bytes(self, path: Path) -> int:
+        """Free space for an ordinary user."""
         ...
 
 
@@ -113,18 +190,102 @@ class SystemClock:
 _IOV_MAX = 1024
 
 
-class SystemAppendFile:
-    """A POSIX file descriptor opened with O_APPEND."""
+class SystemCalls:
+    """The operating system's."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    def open_to_append(self, path: Path) -> int:
+        """O_APPEND, for the owner alone."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def write(self, file: int, buffers: Sequence[Buffer]) -> int:
+        """One writev."""
+        return os.writev(file, buffers[:_IOV_MAX])
+
+    def sync(self, file: int) -> None:
+        """fdatasync, or F_FULLFSYNC where that is what reaches the medium (macOS)."""
+        if hasattr(os, "fdatasync"):
+            os.fdatasync(file)
+            return
+        fcntl.fcntl(file, fcntl.F_FULLFSYNC)  # type: ignore[attr-defined,unused-ignore]
+
+    def write_at(self, path: Path, offset: int, data: bytes) -> None:
+        """By a descriptor of its own: with O_APPEND, Linux appends whatever the offset is."""
+        file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            while data:
+                written = os.pwrite(file, data, offset)
+                offset, data = offset + written, data[written:]
+        finally:
+            os.close(file)
+
+    def cut(self, file: int, size: int) -> None:
+        """The call ftruncate."""
+        os.ftruncate(file, size)
+
+    def sync_whole(self, file: int) -> None:
+        """The call fsync."""
+        os.fsync(file)
+
+    def close(self, file: int) -> None:
+        """Give the descriptor back."""
+        os.close(file)
+
+    def sync_folder(self, path: Path) -> None:
+        """The call fsync on the folder itself."""
+        folder = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def make_folder(self, path: Path) -> None:
+        """Mode 0700."""
+        path.mkdir(mode=0o700, exist_ok=True)
+
+    def replace(self, path: Path, target: Path) -> None:
+        """The call rename."""
+        path.replace(target)
+
+    def remove(self, path: Path) -> None:
+        """The call unlink."""
+        path.unlink(missing_ok=True)
+
+    def is_there(self, path: Path) -> bool:
+        """The call stat."""
+        return path.exists()
+
+    def names(self, folder: Path) -> list[str]:
+        """Sorted; empty when there is no folder."""
+        return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+
+    def size(self, path: Path) -> int:
+        """Bytes of the file."""
+        return path.stat().st_size
+
+    def read(self, path: Path, offset: int, size: int) -> bytes:
+        """A span of the file."""
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
+    def free_bytes(self, path: Path) -> int:
+        """Free space of the file system."""
+        return shutil.disk_usage(path).free
+
+
+class SystemAppendFile:
+    """An open descriptor and the calls it is used with."""
+
+    def __init__(self, calls: FileCalls, file: int) -> None:
+        self._calls = calls
+        self._file = file
 
     def append(self, buffers: Sequence[Buffer]) -> int:
         """Write all buffers; a partial write is continued, so that an error means the disk."""
         pending = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
         total = 0
         while pending:
-            written = os.writev(self._file, pending[:_IOV_MAX])
+            written = self._calls.write(self._file, pending)
             total += written
             while pending and written >= len(pending[0]):
                 written -= len(pending.pop(0))
@@ -133,86 +294,84 @@ class SystemAppendFile:
         return total
 
     def sync(self) -> None:
-        """fdatasync, or F_FULLFSYNC where that is what reaches the medium (macOS)."""
-        _sync_data(self._file)
+        """Return when everything appended so far survives a power cut."""
+        self._calls.sync(self._file)
 
     def truncate(self, size: int) -> None:
         """Cut to `size` bytes and sync."""
-        os.ftruncate(self._file, size)
-        os.fsync(self._file)
+        self._calls.cut(self._file, size)
+        self._calls.sync_whole(self._file)
 
     def close(self) -> None:
         """Close the descriptor."""
-        os.close(self._file)
+        self._calls.close(self._file)
 
 
 class SystemDisk:
-    """The machine's file system."""
+    """What durability rests on, made of system calls in the order that makes it true."""
+
+    def __init__(self, calls: FileCalls | None = None) -> None:
+        self._calls = SystemCalls() if calls is None else calls
 
     def make_folder(self, path: Path) -> None:
-        """Make the folder and its parents with mode 0700 and sync the parent."""
-        if path.is_dir():
+        """Make the folder and its parents and sync the parent of each."""
+        if self._calls.is_there(path):
             return
         self.make_folder(path.parent)
-        path.mkdir(mode=0o700, exist_ok=True)
-        _sync_folder(path.parent)
+        self._calls.make_folder(path)
+        self._calls.sync_folder(path.parent)
 
     def list(self, folder: Path) -> list[str]:
         """Sorted names; empty when there is no folder."""
-        return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        return self._calls.names(folder)
 
     def size(self, path: Path) -> int:
         """Bytes of the file."""
-        return path.stat().st_size
+        return self._calls.size(path)
 
     def append_to(self, path: Path) -> SystemAppendFile:
         """Open for appending; syncs the folder when the file is new."""
-        is_new = not path.exists()
-        file = SystemAppendFile(path)
+        is_new = not self._calls.is_there(path)
+        file = SystemAppendFile(self._calls, self._calls.open_to_append(path))
         if is_new:
-            _sync_folder(path.parent)
+            try:
+                self._calls.sync_folder(path.parent)
+            except OSError:
+                file.close()
+                raise
         return file
 
     def read(self, path: Path, offset: int = 0, size: int = -1) -> bytes:
         """Read a span of the file."""
-        with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(size)
+        return self._calls.read(path, offset, size)
+
+    def renew(self, path: Path, offset: int) -> None:
+        """Make the pages dirty again, then sync."""
+        self._calls.write_at(path, offset, self._calls.read(path, offset, -1))
+        file = self.append_to(path)
+        try:
+            file.sync()
+        finally:
+            file.close()
 
     def write_whole(self, path: Path, buffers: Sequence[Buffer]) -> None:
         """Temporary file, sync, rename, sync of the folder."""
         temporary = path.with_name(path.name + ".tmp")
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        file = SystemAppendFile(temporary)
+        self._calls.remove(temporary)
+        file = SystemAppendFile(self._calls, self._calls.open_to_append(temporary))
         try:
             file.append(buffers)
             file.sync()
         finally:
             file.close()
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        self._calls.replace(temporary, path)
+        self._calls.sync_folder(path.parent)
 
     def remove(self, path: Path) -> None:
         """Remove and sync the folder."""
-        path.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        self._calls.remove(path)
+        self._calls.sync_folder(path.parent)
 
     def free_bytes(self, path: Path) -> int:
         """Free space of the file system."""
-        return shutil.disk_usage(path).free
-
-
-def _sync_data(file: int) -> None:
-    if hasattr(os, "fdatasync"):
-        os.fdatasync(file)
-        return
-    fcntl.fcntl(file, fcntl.F_FULLFSYNC)  # type: ignore[attr-defined,unused-ignore]
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        return self._calls.free_bytes(path)

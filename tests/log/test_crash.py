@@ -110,6 +110,7 @@ class HeldDisk(SystemDisk):
     """A real disk that takes its time."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.released = threading.Event()
         self.released.set()
 

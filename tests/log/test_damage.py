@@ -144,7 +144,7 @@ async def test_a_record_inside_a_damaged_payload_is_not_believed(
     path = newest(disk)
     at = (place_of(disk, path, b"xxxxxxxx") + 7) // 8 * 8
     for index, byte in enumerate(record):
-        disk._files[path].data[at + index] = byte
+        disk.medium.files[path].data[at + index] = byte
 
     log = await open_log(settings=NO_CACHE)
 
@@ -159,6 +159,7 @@ async def test_every_flipped_bit_is_a_gap_or_harmless(open_log: OpenLog, disk: F
     expected = {item: [1.0 * item, item + 0.125, item + 0.25] for item in range(1, 5)}
     for offset in range(0, len(clean), 7):
         fresh = FakeDisk()
+        fresh.make_folder(path.parent)
         fresh.append_to(path).append([clean])
         fresh.flip_bit(path, offset, offset % 8)
 

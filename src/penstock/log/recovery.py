@@ -137,10 +137,23 @@ def _cut_tail(
             del state.sizes[item.file]
         else:
             _cut(folder, disk, state, item)
+            disk.renew(folder / item.file.name, _sound_bytes(item, mark))
 
 
 def _has_missing(item: _Scanned) -> bool:
     return any(hole.last >= hole.first for hole in item.holes)
+
+
+def _sound_bytes(item: _Scanned, mark: Watermark | None) -> int:
+    """Bytes of the file that a sync has covered; behind them the kernel may only claim it.
+
+    A process whose sync failed, and which died before it could cut the tail, leaves
+    pages that can be read, are not on the medium, and are not dirty either.
+    """
+    if mark is None or mark.incarnation != item.file.incarnation:
+        return 0
+    is_of_this_file = item.file.first <= mark.sequence <= item.last
+    return min(mark.size, item.end) if is_of_this_file else 0
 
 
 def _cut(folder: Path, disk: Disk, state: Recovered, item: _Scanned) -> None:
