@@ -27,6 +27,7 @@ from penstock.historian.segment import (
 from penstock.model import Flag, Quality, ValueKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from penstock.world import Disk
@@ -38,16 +39,30 @@ _log = structlog.get_logger(__name__)
 
 
 class Store:
-    """Reads segments; safe to use from several threads."""
+    """Reads segments; safe to use from several threads.
 
-    def __init__(self, disk: Disk, folder: Path, table_bytes_max: int = TABLE_BYTES_MAX) -> None:
+    Files named in `elsewhere` lie there and not in `folder` (the spool of a pin).
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        folder: Path,
+        table_bytes_max: int = TABLE_BYTES_MAX,
+        elsewhere: Mapping[str, Path] | None = None,
+    ) -> None:
         self.folder = folder
+        self._elsewhere = elsewhere or {}
         self.damage: dict[str, str] = {}
         self._disk = disk
         self._table_bytes_max = table_bytes_max
         self._tables: OrderedDict[str, ChunkTable] = OrderedDict()
         self._table_bytes = 0
         self._lock = threading.Lock()
+
+    def path_of(self, name: str) -> Path:
+        """Where a segment's file lies."""
+        return self._elsewhere.get(name) or self.folder / name
 
     def table(self, info: SegmentInfo) -> ChunkTable | None:
         """The segment's chunk table; None (and a named damage) if it cannot be trusted."""
@@ -56,7 +71,7 @@ class Store:
             if name in self._tables:
                 self._tables.move_to_end(name)
                 return self._tables[name]
-        path = self.folder / name
+        path = self.path_of(name)
         try:
             check_header(self._disk.read(path, 0, HEADER_BYTES))
             table = decode_table(
@@ -76,7 +91,7 @@ class Store:
         sequence = int(table.first_sequence[chunk])
         offset, size = int(table.offset[chunk]), int(table.bytes[chunk])
         try:
-            data = self._disk.read(self.folder / info.name, offset, size)
+            data = self._disk.read(self.path_of(info.name), offset, size)
             check_chunk(data, size, int(table.crc[chunk]))
             return decode_chunk(data, kind, rows, first_ns, sequence)
         except (Damaged, FileNotFoundError) as error:
@@ -97,7 +112,7 @@ class Store:
             if place in self.damage or len(self.damage) >= DAMAGE_MAX:
                 return
             self.damage[place] = detail
-        path = str(self.folder / place.partition("@")[0])
+        path = str(self.path_of(place.partition("@")[0]))
         _log.error("segment_damaged", file=path, place=place, detail=detail)
 
 

@@ -34,10 +34,14 @@ class Spool:
         for name in self._disk.list(self.folder):
             self._disk.remove(self.folder / name)
 
-    def new_path(self, suffix: str) -> Path:
-        """A name that nobody has had; Refused("busy") while the folder is full."""
+    def check_room(self) -> None:
+        """Refused("busy") while the folder is full."""
         if self.free_bytes() <= 0:
             raise Refused("busy", "Other results are still being fetched.")
+
+    def new_path(self, suffix: str) -> Path:
+        """A name that nobody has had; Refused("busy") while the folder is full."""
+        self.check_room()
         return self.folder / f"{uuid4()}{suffix}"
 
     def free_bytes(self) -> int:

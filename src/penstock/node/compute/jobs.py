@@ -62,6 +62,7 @@ class Job:
     since_ns: int = 0
     state: str = "waiting"
     progress: Document = field(default_factory=dict)
+    pins: set[str] = field(default_factory=set)
     _cancelled: threading.Event = field(default_factory=threading.Event)
 
     # --- for the thread
@@ -125,6 +126,7 @@ class Job:
             "state": self.state,
             "since_ns": str(self.since_ns),
             "progress": self.progress,
+            "pins": [*sorted(self.pins)],
         }
 
     async def _asked(self, question: Document, timeout_s: float) -> Document:
@@ -161,8 +163,16 @@ def ping(job: Job, fields: Document) -> Document:
     return {"pid": os.getpid(), "nice": os.nice(0), "fields": fields}
 
 
+def compress_log(job: Job, fields: Document) -> Document:
+    """Write the compressed form of a sealed log file beside it; core adopts it."""
+    from penstock.log.compress import compress_document  # noqa: PLC0415
+
+    return compress_document(job.disk, job.data / "log" / "0", fields)
+
+
 HANDLERS: dict[str, Handler] = {
     "ping": ping,
+    "compress_log": compress_log,
 }
 """By operation: what runs in a thread."""
 

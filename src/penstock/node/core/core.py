@@ -22,8 +22,10 @@ from penstock.node.core.commands import build_commands
 from penstock.node.core.compute_link import ComputeLink
 from penstock.node.core.field_link import FieldLink
 from penstock.node.core.live_feed import alarm_rows, alarms_document
+from penstock.node.core.pins import Pins
 from penstock.node.core.routes import build_app
 from penstock.node.core.status import NodeStatus
+from penstock.node.spool import Spool
 from penstock.server.listen import serve
 from penstock.server.live import LiveHub
 
@@ -67,6 +69,9 @@ class Core:
             node=parts.keys.node,
             settings=parts.settings.compute.for_compute(),
         )
+        spool = Spool(parts.disk, parts.home.data, parts.settings.compute.spool_bytes_max)
+        spool.clear()
+        self.pins = Pins(parts.historian, self.compute, parts.disk, spool, parts.clock)
         self.links: dict[str, ChildLink] = {link.name: link for link in (self.field, self.compute)}
         self.commands = build_commands(parts, self.field, self.hub)
         self.field.on_command_state = self.commands.on_state
@@ -90,7 +95,7 @@ class Core:
             self.hub,
             {
                 "downlink": lambda: self.field.counters,
-                "compute": self.compute.statistics,
+                "compute": lambda: self.compute.statistics() | self.pins.statistics(),
                 "alarms": self.projector.statistics,
                 "commands": self.commands.projector.statistics,
                 "rules": self.rule_worker.statistics,
@@ -149,6 +154,7 @@ class Core:
                 group.create_task(self._first_apply(), name="apply"),
                 group.create_task(self._keep_house(), name="house"),
                 group.create_task(self.status.sampler.run(), name="sampler"),
+                group.create_task(self.pins.run(), name="pins"),
             ]
             await serve(
                 app,
