@@ -26,7 +26,7 @@ SIZE = 1000
 class Machine:
     """Holding registers on a free port that stays the same over `kill` and `revive`.
 
-    `ignores_writes` acknowledges without obeying; `late_s` obeys that much later.
+    `ignores_writes` acknowledges without obeying; `holds_writes` obeys at `obey`.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,8 @@ class Machine:
         self.registers = [0] * SIZE
         self.writes: list[tuple[int, int, tuple[int, ...]]] = []
         self.ignores_writes = False
-        self.late_s = 0.0
+        self.holds_writes = False
+        self._held: list[tuple[int, tuple[int, ...]]] = []
         self.port = 0
         self._server: ModbusTcpServer | None = None
         self._loop = asyncio.new_event_loop()
@@ -50,6 +51,12 @@ class Machine:
 
     def float_at(self, address: int) -> float:
         return struct.unpack(">f", struct.pack(">HH", *self.registers[address : address + 2]))[0]
+
+    def obey(self) -> None:
+        """Do what was held back; nothing is held from now on."""
+        self.holds_writes = False
+        while self._held:
+            self._store(*self._held.pop(0))
 
     def revive(self) -> None:
         """Listen, at the old port if there was one."""
@@ -95,8 +102,8 @@ class Machine:
         if function in WRITE_FUNCTIONS:
             written = tuple(int(value) for value in values or ())
             self.writes.append((function, address, written))
-            if self.late_s:
-                self._loop.call_later(self.late_s, self._store, address, written)
+            if self.holds_writes:
+                self._held.append((address, written))
             elif not self.ignores_writes:
                 self._store(address, written)
         image[address - start : address - start + count] = self.registers[address : address + count]

@@ -39,7 +39,7 @@ plugin = "modbus"
 host = "127.0.0.1"
 port = {port}
 unit_id = 1
-timeout_s = 0.5
+timeout_s = 2.0
 rate_s = 1.0
 """
 POINTS = f"""\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rig import TEMPERATURE_AT, Rig
-from screen import log_in, open_page, wait_until
+from screen import log_in, open_page, place_of, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -58,6 +58,7 @@ def test_a_command_needs_no_mouse_and_esc_closes(rig: Rig, page) -> None:
     point = rig.point("set-point")
     log_in(page, rig.product, "operator")
     open_page(page, rig.product, "/assets/Rig/Cell")
+    place_of(page, point).wait_for()
     for _ in range(60):
         page.keyboard.press("Tab")
         if (page.evaluate(FOCUSED) or "").endswith(f"?point={point['id']}"):

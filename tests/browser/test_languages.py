@@ -50,7 +50,7 @@ def test_a_german_comma_is_a_decimal_sign_and_is_repeated_with_its_unit(rig: Rig
     german.get_by_test_id("command-reason").fill("Probe mit Komma")
     german.get_by_test_id("command-send").click()
     state = german.locator("[data-testid=command-state][data-state=confirmed]")
-    state.wait_for(timeout=10_000)
+    state.wait_for()
     assert 12.5 == rig.machine.float_at(10)
     assert "12,5 %" in state.inner_text()
 

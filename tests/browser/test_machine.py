@@ -26,8 +26,8 @@ def test_a_register_is_on_the_screen_and_bit_equal_in_api_and_history(
 
     wait_until(page, lambda: value_on(page, point) == round(truth, 2), "on screen")
 
-    assert truth == rig.point("temperature")["last"]["value"]
-    assert truth == rig.anna.samples(point)["value"][-1]
+    wait_until(page, lambda: truth == rig.point("temperature")["last"]["value"], "the last value")
+    wait_until(page, lambda: truth == rig.anna.samples(point)["value"][-1], "in the history")
     assert 192 == rig.anna.samples(point)["quality"][-1]
 
 
@@ -70,10 +70,12 @@ def test_a_dead_machine_is_stale_then_bad_and_leaves_a_gap_in_the_trend(rig: Rig
     begin_ns = rig.point("flow")["last"]["time_ns"]
 
     rig.machine.kill()
-    wait_until(page, lambda: "bad" in page.evaluate("shown"), "bad on screen", 15)
+    wait_until(page, lambda: "bad" in page.evaluate("shown"), "bad on screen")
     lost = wait_until(page, lambda: communication_alarm(rig), "a communication alarm")
 
-    assert ["good", "stale", "bad"] == page.evaluate("shown")
+    shown = page.evaluate("shown")  # a busy machine may have been late, so stale, before
+    assert "good" == shown[0]
+    assert ["good", "stale", "bad"] == shown[-3:]
     assert value_on(page, point) is None
     assert rig.point("flow")["last"]["quality"] < 64
     assert "unacknowledged" == lost["state"]
@@ -82,21 +84,32 @@ def test_a_dead_machine_is_stale_then_bad_and_leaves_a_gap_in_the_trend(rig: Rig
 
     page.wait_for_timeout(1_000)
     rig.machine.revive()
-    wait_until(page, lambda: "good" == page.evaluate("shown.at(-1)"), "good again", 30)
+    wait_until(page, lambda: "good" == page.evaluate("shown.at(-1)"), "good again")
     wait_until(page, lambda: not communication_alarm(rig, is_active=True), "the alarm to return")
-    page.wait_for_timeout(4_000)  # a line after the gap
+    back = len(good_times(rig, point))
+    wait_until(page, lambda: len(good_times(rig, point)) >= back + 4, "a line after the gap")
     end_ns = rig.point("flow")["last"]["time_ns"]
     first, last = format_ns(int(begin_ns) - 4 * SECOND_NS), format_ns(int(end_ns))
 
     open_page(page, rig.product, f"/trend?points={point['id']}&from={first}&to={last}")
     page.locator("[data-testid=trend-chart][data-loading=false][data-gaps*='[[']").wait_for()
-    drawn = page.evaluate(COLOURED, [point["id"], 1.5])
+
+    def drawing() -> dict[str, Any] | None:
+        found = page.evaluate(COLOURED, [point["id"], 1.5])
+        return found if found["after"] > 40 else None
+
+    drawn = wait_until(page, drawing, "the line after the gap on the chart")
 
     assert 1 == len(drawn["gaps"])
     assert drawn["gaps"][0][1] - drawn["gaps"][0][0] > 100
     assert [] == drawn["inside"]
     assert drawn["before"] > 40
-    assert drawn["after"] > 40
+
+
+def good_times(rig: Rig, point: dict[str, Any]) -> list[str]:
+    found = rig.anna.samples(point)
+    pairs = zip(found["time_ns"], found["quality"], strict=True)
+    return [time_ns for time_ns, quality in pairs if quality == 192]
 
 
 def communication_alarm(rig: Rig, *, is_active: bool = True) -> dict[str, Any] | None:

@@ -49,5 +49,4 @@ def test_pictures_of_every_page(works: Product, new_page, mode: str) -> None:
     page = new_page(**MODES[mode])
     for name in PAGES:
         open_named(page, works, name)
-        page.wait_for_timeout(500)
         page.screenshot(path=Path(FOLDER) / f"{mode}-{name}.png", animations="disabled")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rig import Rig, running_rig
-from screen import log_in, open_page, value_on, wait_live, wait_until
+from screen import log_in, open_page, place_of, value_on, wait_live, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -25,22 +25,23 @@ def test_a_killed_core_is_said_on_screen_and_heals_without_a_reload(
     point = mortal.point("flow")
     log_in(page, mortal.product, "viewer")
     open_page(page, mortal.product, "/assets/Rig/Cell")
+    wait_until(page, lambda: value_on(page, point) == 33.0, "the value before the outage")
     page.evaluate("window.neverReloaded = true")
     killed = mortal.product.kill("core")
 
-    page.locator(".banner.lost").wait_for(timeout=5_000)
+    page.locator(".banner.lost").wait_for()
     assert "No connection" in page.locator(".banner.lost").inner_text()
     assert 1 == page.locator(".conn.lost").count()
     wait_until(
         page,
-        lambda: page.locator(f"[data-point='{point['id']}']").get_attribute("data-shown") != "good",
+        lambda: place_of(page, point).get_attribute("data-shown") != "good",
         "no value that looks fresh",
     )
 
     wait_live(page, 60)
-    wait_until(page, lambda: value_on(page, point) == 33.0, "the value", 20)
+    wait_until(page, lambda: value_on(page, point) == 33.0, "the value")
     mortal.machine.put_float(20, 44.0)
-    wait_until(page, lambda: value_on(page, point) == 44.0, "a new value", 20)
+    wait_until(page, lambda: value_on(page, point) == 44.0, "a new value")
     mortal.machine.put_float(20, 33.0)
     assert page.evaluate("window.neverReloaded")
     assert 0 == page.locator(".banner.lost").count()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 from pages import PAGES, open_named
 from product import Product, running_product
-from screen import open_page
+from screen import open_page, wait_live
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -61,10 +61,10 @@ def test_the_set_up_makes_the_first_administrator_and_opens_the_overview(
         page.locator("input[name=username]").fill("Anna Maier")
         page.locator("input[name=new-password]").fill("correct horse battery")
         page.get_by_role("button", name="Create").click()
-        page.locator(".conn.live").wait_for()
-        assert product.url + "/" == page.url
+        wait_live(page)
+        page.wait_for_url(product.url + "/")
         open_page(page, product, "/system")
-        assert "This node works" in page.inner_text("main")
+        page.get_by_role("heading", name="This node works").wait_for()
         page.goto("about:blank")
 
 
@@ -80,6 +80,5 @@ def test_a_wrong_password_says_what_to_do_and_the_right_one_opens_the_page_asked
     page.locator("[role=alert], .error").first.wait_for()
     page.locator("input[name=password]").fill("correct horse battery")
     page.keyboard.press("Enter")
-    page.locator(".conn.live").wait_for()
-
-    assert page.url.endswith("/system")
+    wait_live(page)
+    page.wait_for_url("**/system")

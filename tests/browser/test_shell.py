@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from screen import wait_until
 
 STATIC = Path(__file__).resolve().parents[2] / "src" / "penstock" / "server" / "static"
 CSP = (
@@ -59,8 +60,8 @@ def test_the_shell_renders_under_the_strict_policy(address: str, page, watch) ->
     watch.expect("Failed to load resource|WebSocket")  # there is no API behind this server
     page.goto(address)
 
+    page.locator("#app > *").first.wait_for(state="attached")
     assert "Penstock" in page.title()
-    assert page.locator("#app > *").count() > 0
     assert [] == watch.csp_violations
     assert [] == watch.foreign_requests
 
@@ -75,6 +76,6 @@ def test_the_watch_notices_a_forbidden_style_and_a_foreign_request(
     page.evaluate(
         'document.body.innerHTML += \'<img src="http://other.example/x"><p style="top:0">\''
     )
-    page.wait_for_timeout(50)
+    wait_until(page, lambda: len(watch.csp_violations) >= 2, "both complaints")
 
     assert 2 == len(watch.csp_violations)

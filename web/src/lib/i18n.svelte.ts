@@ -37,6 +37,11 @@ export async function setLanguage(language: Language): Promise<void> {
   document.documentElement.lang = language;
 }
 
+/** All of them, so that a change of language needs no server. */
+export async function loadCatalogues(): Promise<void> {
+  await Promise.all(Object.values(LOADERS).map((load) => load()));
+}
+
 /** The language to start with, before the server has said who the user is. */
 export function browserLanguage(): Language {
   return navigator.languages.some((l) => l.toLowerCase().startsWith("de")) ? "de" : "en";
@@ -71,8 +76,16 @@ export function textOf(texts: Texts | string | null | undefined): string {
   return texts?.[locale.language] ?? texts?.en ?? Object.values(texts ?? {})[0] ?? "";
 }
 
+/** Before the first catalogue is there, and so in every language at once. */
+const WORDLESS = {
+  what: "Penstock does not answer. / Penstock antwortet nicht.",
+  remedy:
+    "This page comes by itself as soon as it does. / Die Seite kommt von selbst, sobald es antwortet.",
+};
+
 /** What to tell a person about an error: what happened, then what to do. */
 export function problemText(error: unknown): { what: string; remedy: string } {
+  if (Object.keys(locale.messages).length === 0) return WORDLESS;
   const p = error as { code?: string; detail?: string; remedy?: string; params?: Params };
   if (typeof p?.code !== "string") {
     return { what: t("problem.unexpected"), remedy: t("problem.unexpected.remedy") };

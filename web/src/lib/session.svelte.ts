@@ -4,6 +4,7 @@
 import { del, get, onUnauthenticated, patch, post, setCsrf } from "./api.ts";
 import { browserLanguage, setLanguage } from "./i18n.svelte.ts";
 import { onRefused, start, stop } from "./live.svelte.ts";
+import { patiently } from "./patience.ts";
 import type { Language, Permission, Session } from "./types.ts";
 
 class SessionStore {
@@ -71,10 +72,19 @@ class SessionStore {
 
 async function take(answer: Session): Promise<void> {
   setCsrf(answer.csrf);
-  const language = answer.user?.language ?? (answer.user ? answer.plant.language : browserLanguage());
-  await setLanguage(language === "de" ? "de" : "en").catch(() => undefined);
+  // Another language is better than no page; the right one comes as soon as it can.
+  await setLanguage(languageOf(answer)).catch(() => void patiently(ownLanguage));
   session.current = answer;
   if (answer.state === "ok") start();
+}
+
+function languageOf(answer: Session): Language {
+  const language = answer.user?.language ?? (answer.user ? answer.plant.language : browserLanguage());
+  return language === "de" ? "de" : "en";
+}
+
+async function ownLanguage(): Promise<void> {
+  if (session.current !== null) await setLanguage(languageOf(session.current));
 }
 
 export const session = new SessionStore();
