@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 MAGIC = b"PBAT"
 VERSION = 1
-_HEADER = struct.Struct("<4sHH")
-_SECTION = struct.Struct("<B3xIQ")
-_BLOCK = struct.Struct("<IBBBxqdII")
-_SECTION_BLOCK = 4
-_SECTION_RECEIPTS = 5
+BATCH_HEADER = struct.Struct("<4sHH")
+SECTION_HEADER = struct.Struct("<B3xIQ")
+BLOCK_HEADER = struct.Struct("<IBBBxqdII")
+SECTION_BLOCK = 4
+SECTION_RECEIPTS = 5
 SECTIONS_MAX = 65_535
 
 
@@ -35,15 +35,15 @@ def encode_batch(batch: Batch) -> list[Buffer]:
     sections: list[list[Buffer]] = [
         *(_section(frame.kind, len(frame), _frame_buffers(frame)) for frame in batch.frames),
         *(
-            _section(_SECTION_BLOCK, len(block.samples), _block_buffers(block))
+            _section(SECTION_BLOCK, len(block.samples), _block_buffers(block))
             for block in batch.blocks
         ),
     ]
     if batch.receipts is not None:
         receipts = batch.receipts
-        sections.append(_section(_SECTION_RECEIPTS, len(receipts), _receipt_buffers(receipts)))
+        sections.append(_section(SECTION_RECEIPTS, len(receipts), _receipt_buffers(receipts)))
     assert len(sections) <= SECTIONS_MAX
-    buffers: list[Buffer] = [_HEADER.pack(MAGIC, VERSION, len(sections))]
+    buffers: list[Buffer] = [BATCH_HEADER.pack(MAGIC, VERSION, len(sections))]
     for section in sections:
         buffers.extend(section)
     size = sum(len(buffer) for buffer in buffers)
@@ -55,12 +55,12 @@ def encode_batch(batch: Batch) -> list[Buffer]:
 def decode_batch(payload: Buffer, origin: Origin, sequence: int) -> Batch:
     """Columns as views of `payload`; Damaged if it is not a whole batch of a known version."""
     count = _read_header(payload)
-    offset, contents = _HEADER.size, _Contents([], [], None)
+    offset, contents = BATCH_HEADER.size, _Contents([], [], None)
     for _ in range(count):
-        if offset + _SECTION.size > len(payload):
+        if offset + SECTION_HEADER.size > len(payload):
             raise Damaged(f"batch ends early: {len(payload)} bytes")
-        kind, rows, size = _SECTION.unpack_from(payload, offset)
-        offset += _SECTION.size
+        kind, rows, size = SECTION_HEADER.unpack_from(payload, offset)
+        offset += SECTION_HEADER.size
         if size % 8 or offset + size > len(payload):
             raise Damaged(f"batch section of {size} bytes at {offset}")
         _read_section(contents, kind, rows, memoryview(payload)[offset : offset + size])
@@ -76,9 +76,9 @@ class _Contents:
 
 
 def _read_header(payload: Buffer) -> int:
-    if len(payload) < _HEADER.size:
+    if len(payload) < BATCH_HEADER.size:
         raise Damaged("batch is shorter than its header")
-    magic, version, count = _HEADER.unpack_from(payload)
+    magic, version, count = BATCH_HEADER.unpack_from(payload)
     if magic != MAGIC or version != VERSION:
         raise Damaged(f"batch begins with {magic!r}, version {version}")
     return cast("int", count)
@@ -101,7 +101,7 @@ def _section(kind: int, rows: int, columns: list[Buffer]) -> list[Buffer]:
         body.append(column)
         if len(column) % 8:
             body.append(padding(len(column)))
-    return [_SECTION.pack(kind, rows, sum(len(buffer) for buffer in body)), *body]
+    return [SECTION_HEADER.pack(kind, rows, sum(len(buffer) for buffer in body)), *body]
 
 
 def _frame_buffers(frame: Frame) -> list[Buffer]:
@@ -120,7 +120,7 @@ def _frame_buffers(frame: Frame) -> list[Buffer]:
 
 
 def _block_buffers(block: Block) -> list[Buffer]:
-    header = _BLOCK.pack(
+    header = BLOCK_HEADER.pack(
         block.point,
         SAMPLE_TYPES.index(block.samples.dtype.newbyteorder("<")),
         block.quality,
@@ -147,9 +147,9 @@ def _read_section(contents: _Contents, kind: int, rows: int, body: memoryview) -
     reader = SectionReader(body, "batch section")
     if kind in (ValueKind.FLOAT, ValueKind.INT, ValueKind.TEXT):
         contents.frames.append(_read_frame(reader, ValueKind(kind), rows, len(body)))
-    elif kind == _SECTION_BLOCK:
+    elif kind == SECTION_BLOCK:
         contents.blocks.append(_read_block(reader, body))
-    elif kind == _SECTION_RECEIPTS:
+    elif kind == SECTION_RECEIPTS:
         contents.receipts = _read_receipts(reader, rows, len(body))
     else:
         raise Damaged(f"batch section of unknown kind {kind}")
@@ -178,12 +178,12 @@ def _read_text(reader: SectionReader, rows: int) -> TextColumn:
 
 
 def _read_block(reader: SectionReader, body: memoryview) -> Block:
-    if len(body) < _BLOCK.size:
+    if len(body) < BLOCK_HEADER.size:
         raise Damaged("block is shorter than its header")
-    point, sample_type, quality, flags, t0_ns, dt_ns, count, _ = _BLOCK.unpack_from(body)
+    point, sample_type, quality, flags, t0_ns, dt_ns, count, _ = BLOCK_HEADER.unpack_from(body)
     if sample_type >= len(SAMPLE_TYPES) or not dt_ns > 0:
         raise Damaged(f"block of sample type {sample_type}, dt {dt_ns}")
-    reader.skip(_BLOCK.size)
+    reader.skip(BLOCK_HEADER.size)
     samples = reader.column(SAMPLE_TYPES[sample_type].str, count)
     if reader.offset != padded(len(body)):
         raise Damaged(f"block section has {len(body)} bytes, its samples end at {reader.offset}")

@@ -36,6 +36,12 @@ class LogSettings(BaseModel):
     log_bytes_max: int = Field(
         8192 * MIB, ge=4096, description="Size of the log at which new data is refused."
     )
+    compress: bool = Field(
+        True, description="Rewrite files compressed that are sealed and still kept."
+    )
+    compress_after_s: float = Field(
+        600.0, ge=0, description="Age of a sealed log file at which it is rewritten compressed."
+    )
     cache_bytes_max: int = Field(
         16 * MIB, ge=0, description="Newest records kept in memory for readers that keep up."
     )

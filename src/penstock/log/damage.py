@@ -11,12 +11,13 @@ import structlog
 
 from penstock.codec.record import RecordKind
 from penstock.log.entry import Entry
-from penstock.log.files import Hole, LogFile, hole_bytes
+from penstock.log.files import Hole, LogFile
 from penstock.log.record import encode_json_payload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from penstock.log.store import FileStore
     from penstock.model import Origin
     from penstock.model.event import Json
     from penstock.world import Disk
@@ -40,11 +41,10 @@ def keep_bytes(folder: Path, disk: Disk, name: str, data: bytes) -> None:
 class DamageReports:
     """Gap records about the log itself, and what became of them."""
 
-    def __init__(self, folder: Path, disk: Disk, origin: Origin) -> None:
-        self._folder = folder
-        self._disk = disk
+    def __init__(self, store: FileStore, origin: Origin) -> None:
+        self._store = store
         self._origin = origin
-        self._known = set(disk.list(quarantine_folder(folder)))
+        self._known = set(store.disk.list(quarantine_folder(store.folder)))
         self._places: dict[Entry, tuple[LogFile, Hole]] = {}
         self._waiting: list[Entry] = []
         self.gaps = self.lost_records = 0
@@ -84,8 +84,8 @@ class DamageReports:
             return
         file, hole = self._places.pop(entry)
         try:
-            data = hole_bytes(self._disk.read(self._folder / file.name), hole)
-            keep_bytes(self._folder, self._disk, _place_name(file, hole), data)
+            data = self._store.hole_bytes(file, hole)
+            keep_bytes(self._store.folder, self._store.disk, _place_name(file, hole), data)
         except OSError as error:
             log.warning("log_quarantine_failed", file=file.name, error=str(error))
 

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from penstock.codec.batch import encode_batch
 from penstock.codec.record import RecordKind
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from penstock.codec.layout import Buffer
     from penstock.log.record import LogRecord, Payload
-    from penstock.model import Origin, Refused
+    from penstock.model import Batch, Origin, Refused
 
 _HEADER_BYTES = 96
 
@@ -48,6 +49,19 @@ class Outcome:
     records: list[LogRecord] = field(default_factory=list)
     written: list[tuple[Entry, int]] = field(default_factory=list)
     refused: list[tuple[Entry, Refused]] = field(default_factory=list)
+
+
+def batch_entry(batch: Batch, receive_ns: int | None) -> Entry:
+    """Entry of a batch; its columns are written where they lie."""
+    return Entry(
+        RecordKind.BATCH,
+        batch,
+        encode_batch(batch),
+        batch.origin,
+        batch.sequence,
+        batch.rows,
+        receive_ns,
+    )
 
 
 class CommitQueue:

@@ -7,7 +7,7 @@ whose sync failed is written again, under the same sequences, into the next file
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from penstock.codec.layout import Damaged
@@ -16,7 +16,7 @@ from penstock.codec.record import RecordHeader, decode_header, find_magic, paylo
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_NAME = re.compile(r"^(\d{8})-(\d{20})\.log$")
+_NAME = re.compile(r"^(\d{8})-(\d{20})\.logz?$")
 _ALIGNMENT = 8
 SEQUENCE_END = 2**64
 
@@ -33,6 +33,11 @@ class LogFile:
         """`<incarnation, 8 digits>-<first sequence, 20 digits>.log`."""
         return f"{self.incarnation:08d}-{self.first:020d}.log"
 
+    @property
+    def compressed_name(self) -> str:
+        """The same, rewritten compressed: `….logz`."""
+        return f"{self.name}z"
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -42,6 +47,10 @@ class Found:
     payload: memoryview
     offset: int
     end: int
+
+    def shifted(self, by: int) -> Found:
+        """The same record where its bytes were a part of more bytes."""
+        return replace(self, offset=self.offset + by, end=self.end + by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +65,15 @@ class Hole:
     offset: int
     size: int
 
+    def shifted(self, by: int) -> Hole:
+        """The same hole where its bytes were a part of more bytes."""
+        return replace(self, offset=self.offset + by)
+
 
 def log_files(names: Iterable[str]) -> list[LogFile]:
-    """The log files among `names`, in the order of their records."""
+    """The log files among `names`, of either form, in the order of their records."""
     matches = (_NAME.match(name) for name in names)
-    return sorted(LogFile(int(match[1]), int(match[2])) for match in matches if match)
+    return sorted({LogFile(int(match[1]), int(match[2])) for match in matches if match})
 
 
 def end_of(files: list[LogFile] | tuple[LogFile, ...], index: int) -> int:

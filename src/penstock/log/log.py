@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from penstock.codec.batch import encode_batch
 from penstock.codec.event import encode_event
 from penstock.codec.record import RecordKind
 from penstock.log.cache import RecordCache
 from penstock.log.config import LogSettings
 from penstock.log.credit import CreditPool
 from penstock.log.damage import DamageReports
-from penstock.log.entry import CommitQueue, Entry, Outcome
+from penstock.log.entry import CommitQueue, Entry, Outcome, batch_entry
 from penstock.log.head import dictionary_entries
 from penstock.log.reader import FileReader
 from penstock.log.record import JSON_KINDS, LogRecord, encode_json_payload
 from penstock.log.recovery import Recovered
 from penstock.log.retention import ReaderHandle
+from penstock.log.store import FileStore
+from penstock.log.upkeep import Upkeep
 from penstock.log.watermark import WatermarkPage
 from penstock.log.writer import LogWriter, open_writer
 from penstock.model import Batch, Event, Origin, Refused
@@ -59,7 +60,9 @@ class Log:
         self._origin = origin
         self._page = page
         self._writer = writer
-        self._reader = FileReader(folder, disk)
+        store = FileStore(folder, disk)
+        self._reader = FileReader(store)
+        self.upkeep = Upkeep(folder, disk, settings, writer, writer.clock)
         self._cache = RecordCache(settings.cache_bytes_max)
         self._queue = CommitQueue(
             settings.linger_ms / 1e3, settings.group_rows_max, settings.group_bytes_max
@@ -68,7 +71,7 @@ class Log:
         self._thread: threading.Thread | None = None
         self._waiters: list[tuple[int, asyncio.Future[int]]] = []
         self._in_flight: dict[tuple[Origin, int], asyncio.Future[int]] = {}
-        self._damage = DamageReports(folder, disk, origin)
+        self._damage = DamageReports(store, origin)
         self._counts = dict.fromkeys(("records", "batches", "rows", "groups", "duplicates"), 0)
         self._counts |= {"refused": 0, "torn_bytes": recovered.torn_bytes}
         self._state = "open"
@@ -133,7 +136,7 @@ class Log:
         known = self._known(batch)
         if known is not None:
             return await asyncio.shield(known)
-        entry = _batch_entry(batch, receive_ns)
+        entry = batch_entry(batch, receive_ns)
         if not self.credit.acquire_nowait(entry.size):
             await self.credit.acquire(entry.size)
             known = self._known(batch)
@@ -149,7 +152,7 @@ class Log:
         known = self._known(batch)
         if known is not None:
             return known
-        entry = _batch_entry(batch, receive_ns)
+        entry = batch_entry(batch, receive_ns)
         if not self.credit.acquire_nowait(entry.size):
             raise Refused("busy")
         return self._put(entry)
@@ -218,23 +221,27 @@ class Log:
     def statistics(self) -> dict[str, int]:
         """Counters and states for the System page."""
         writer = self._writer
-        return self._counts | {
-            "durable": self.durable,
-            "incarnation": self.incarnation,
-            "files": len(writer.files),
-            "file_bytes": writer.log_bytes,
-            "syncs": writer.syncs,
-            "sync_ns": writer.sync_ns,
-            "sync_ns_max": writer.sync_ns_max,
-            "write_errors": writer.write_errors,
-            "pending": len(self._queue),
-            "credit_free_bytes": self.credit.free_bytes,
-            "cache_bytes": self._cache.size,
-            "gaps": self._damage.gaps,
-            "lost_records": self._damage.lost_records,
-            "is_full": int(writer.space.is_full or writer.is_at_limit),
-            "has_ballast": int(writer.space.has_ballast),
-        }
+        return (
+            self._counts
+            | self.upkeep.statistics()
+            | {
+                "durable": self.durable,
+                "incarnation": self.incarnation,
+                "files": len(writer.files),
+                "file_bytes": writer.log_bytes,
+                "syncs": writer.syncs,
+                "sync_ns": writer.sync_ns,
+                "sync_ns_max": writer.sync_ns_max,
+                "write_errors": writer.write_errors,
+                "pending": len(self._queue),
+                "credit_free_bytes": self.credit.free_bytes,
+                "cache_bytes": self._cache.size,
+                "gaps": self._damage.gaps,
+                "lost_records": self._damage.lost_records,
+                "is_full": int(writer.space.is_full or writer.is_at_limit),
+                "has_ballast": int(writer.space.has_ballast),
+            }
+        )
 
     async def close(self) -> None:
         """Write what is pending, then stop; later appends fail."""
@@ -380,15 +387,3 @@ class Log:
         if self._state == "open" and self._damage.is_waiting:
             for entry in self._damage.take():
                 self._queue.put(entry)
-
-
-def _batch_entry(batch: Batch, receive_ns: int | None) -> Entry:
-    return Entry(
-        RecordKind.BATCH,
-        batch,
-        encode_batch(batch),
-        batch.origin,
-        batch.sequence,
-        batch.rows,
-        receive_ns,
-    )

@@ -18,9 +18,8 @@ from penstock.log.record import LogRecord, decode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-    from penstock.world import Disk
+    from penstock.log.store import FileStore
 
 _CHUNK_BYTES = 256 * 1024
 _PLACES_MAX = 64
@@ -39,9 +38,8 @@ class Reading:
 class FileReader:
     """Reads spans of sequences; remembers where recent readers stopped."""
 
-    def __init__(self, folder: Path, disk: Disk) -> None:
-        self._folder = folder
-        self._disk = disk
+    def __init__(self, store: FileStore) -> None:
+        self._store = store
         self._places: OrderedDict[tuple[LogFile, int], int] = OrderedDict()
 
     def read(
@@ -70,7 +68,7 @@ class FileReader:
         result.next = max(result.next, file.first)
         offset = 0
         try:
-            for item in self._items(file, result.next, end):
+            for item in self.items(file, result.next, end):
                 if isinstance(item, Hole):
                     _add_hole(result, file, item)
                     continue
@@ -88,14 +86,14 @@ class FileReader:
             self._remember(file, result.next, offset)
         return True
 
-    def _items(self, file: LogFile, wanted: int, end: int) -> Iterator[Found | Hole]:
+    def items(self, file: LogFile, wanted: int, end: int) -> Iterator[Found | Hole]:
         """Walk the file in chunks; at damage the rest is taken in one piece."""
         offset, expected = self._places.get((file, wanted), FILE_HEADER_BYTES), wanted
         if offset == FILE_HEADER_BYTES:
             expected = file.first
         size = _CHUNK_BYTES
         while expected < end:
-            data = self._disk.read(self._folder / file.name, offset, size)
+            data = self._store.read(file, offset, size)
             at = 0
             while expected < end:
                 found = good_record(data, at, expected, wanted)
@@ -115,8 +113,9 @@ class FileReader:
     def _rest(
         self, file: LogFile, offset: int, expected: int, end: int, wanted: int
     ) -> Iterator[Found | Hole]:
-        data = self._disk.read(self._folder / file.name)
-        yield from scan(data, min(offset, len(data)), expected, end, unchecked_below=wanted)
+        data = self._store.read(file, offset)
+        for item in scan(data, 0, expected, end, unchecked_below=wanted):
+            yield item.shifted(offset)
 
     def _remember(self, file: LogFile, sequence: int, offset: int) -> None:
         self._places[file, sequence] = offset

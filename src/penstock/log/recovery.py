@@ -15,8 +15,9 @@ from penstock.codec.interval_set import IntervalSet
 from penstock.codec.log_file import FILE_HEADER_BYTES, Watermark
 from penstock.codec.record import RecordKind
 from penstock.log.damage import keep_bytes
-from penstock.log.files import SEQUENCE_END, Found, Hole, LogFile, end_of, log_files, scan
+from penstock.log.files import SEQUENCE_END, Found, Hole, LogFile, end_of, scan
 from penstock.log.record import decode_payload
+from penstock.log.store import FileStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,21 +59,23 @@ class _Scanned:
 
 def recover(folder: Path, disk: Disk, mark: Watermark | None) -> Recovered:
     """Read, cut the torn tail, and make durable what is there, so that readers may see it."""
-    files = log_files(disk.list(folder))
-    state = Recovered(files, {file: disk.size(folder / file.name) for file in files})
+    store = FileStore(folder, disk)
+    store.clean()
+    files = store.files()
+    state = Recovered(files, {file: store.stored_bytes(file) for file in files})
     state.incarnation = max((file.incarnation for file in files), default=0)
-    scanned = _scan_newest(folder, disk, files)
+    scanned = _scan_newest(store, files)
     for item in scanned:
         _apply(state, item)
-    _cut_tail(folder, disk, state, scanned, mark)
+    _cut_tail(store, state, scanned, mark)
     _compare_with_mark(state, mark)
     return state
 
 
-def _scan_newest(folder: Path, disk: Disk, files: list[LogFile]) -> list[_Scanned]:
+def _scan_newest(store: FileStore, files: list[LogFile]) -> list[_Scanned]:
     scanned: list[_Scanned] = []
     for index in reversed(range(len(files))):
-        data = disk.read(folder / files[index].name)
+        data = store.read(files[index])
         scanned.insert(0, _scan_file(files[index], data, end_of(files, index)))
         if scanned[0].has_head:
             break
@@ -119,7 +122,7 @@ def _apply(state: Recovered, item: _Scanned) -> None:
 
 
 def _cut_tail(
-    folder: Path, disk: Disk, state: Recovered, scanned: list[_Scanned], mark: Watermark | None
+    store: FileStore, state: Recovered, scanned: list[_Scanned], mark: Watermark | None
 ) -> None:
     """Cut behind the last good record; files without any are left-overs of a start."""
     for item in reversed(scanned):
@@ -129,15 +132,16 @@ def _cut_tail(
             return
         state.torn_bytes += item.size - (0 if is_empty else item.end)
         if mark is not None and mark.sequence > item.last and item.size > item.end:
-            data = disk.read(folder / item.file.name, item.end)
-            keep_bytes(folder, disk, f"{item.file.name}@{item.end:010d}.torn", data)
+            data = store.read(item.file, item.end)
+            name = f"{item.file.name}@{item.end:010d}.torn"
+            keep_bytes(store.folder, store.disk, name, data)
         if is_empty:
-            disk.remove(folder / item.file.name)
+            store.remove(item.file)
             state.files.remove(item.file)
             del state.sizes[item.file]
-        else:
-            _cut(folder, disk, state, item)
-            disk.renew(folder / item.file.name, _sound_bytes(item, mark))
+        elif not store.is_compressed(item.file):
+            _cut(store, state, item)
+            store.disk.renew(store.folder / item.file.name, _sound_bytes(item, mark))
 
 
 def _has_missing(item: _Scanned) -> bool:
@@ -156,9 +160,9 @@ def _sound_bytes(item: _Scanned, mark: Watermark | None) -> int:
     return min(mark.size, item.end) if is_of_this_file else 0
 
 
-def _cut(folder: Path, disk: Disk, state: Recovered, item: _Scanned) -> None:
+def _cut(store: FileStore, state: Recovered, item: _Scanned) -> None:
     """Cut even when nothing is torn: the cut syncs what a killed process had only written."""
-    file = disk.append_to(folder / item.file.name)
+    file = store.disk.append_to(store.folder / item.file.name)
     try:
         file.truncate(item.end)
     finally:

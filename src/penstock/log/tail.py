@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from penstock.log.files import log_files
 from penstock.log.reader import FileReader
+from penstock.log.store import FileStore
 from penstock.log.watermark import WATERMARK_NAME, WatermarkPage, open_page_to_read
 from penstock.world import Disk, SystemDisk
 
@@ -29,9 +29,9 @@ class LogTail:
 
     def __init__(self, folder: Path, *, disk: Disk | None = None) -> None:
         self._folder = folder
-        self._disk: Disk = disk if disk is not None else SystemDisk()
+        self._store = FileStore(folder, disk if disk is not None else SystemDisk())
         self._page: WatermarkPage | None = None
-        self._reader = FileReader(folder, self._disk)
+        self._reader = FileReader(self._store)
         self._files: list[LogFile] = []
         self._listed_at = -1
         self._holes = 0
@@ -51,7 +51,7 @@ class LogTail:
         if after >= durable:
             return []
         if durable != self._listed_at:
-            self._files = log_files(self._disk.list(self._folder))
+            self._files = self._store.files()
             self._listed_at = durable
         reading = self._reader.read(self._files, after, durable, records_max, bytes_max)
         for file, hole in reading.holes:

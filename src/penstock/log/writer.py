@@ -8,6 +8,7 @@ before, and the group is written again into a new file of a new incarnation.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from penstock.log.record import LogRecord
 from penstock.log.recovery import Recovered, recover
 from penstock.log.retention import ReaderHandle, deletable, drop_from
 from penstock.log.space import Space, is_full_error
+from penstock.log.store import FileStore
 from penstock.log.watermark import WATERMARK_NAME, WatermarkPage, open_page
 from penstock.model import Batch, Refused
 
@@ -65,9 +67,12 @@ class LogWriter:
     ) -> None:
         self._folder = folder
         self._disk = disk
-        self._clock = clock
+        self._store = FileStore(folder, disk)
+        self.clock = clock
         self._origin = origin
         self._settings = settings
+        # Held while sealed files are deleted or swapped; the writer never waits for it.
+        self.sealed_lock = threading.Lock()
         self._page = page
         self._open: _Open | None = None
         self._needs_incarnation = True
@@ -122,7 +127,7 @@ class LogWriter:
         if self._open is not None and self._open.size + size > self._settings.file_bytes_max:
             self.close()
             self._delete_files()
-        receive_ns = max(self._receive_ns, self._clock.now_ns())
+        receive_ns = max(self._receive_ns, self.clock.now_ns())
         buffers: list[Buffer] = []
         if self._open is None:
             buffers.append(self._begin_file(receive_ns))
@@ -163,14 +168,14 @@ class LogWriter:
         return records
 
     def _sync(self, target: _Open) -> None:
-        begin = self._clock.monotonic_ns()
+        begin = self.clock.monotonic_ns()
         try:
             target.file.sync()
         except OSError:
             self._leave_file()
             raise
         self.syncs += 1
-        took = self._clock.monotonic_ns() - begin
+        took = self.clock.monotonic_ns() - begin
         self.sync_ns += took
         self.sync_ns_max = max(self.sync_ns_max, took)
 
@@ -228,7 +233,7 @@ class LogWriter:
 
     def _forget_file(self, name: LogFile) -> None:
         try:
-            self._disk.remove(self._folder / name.name)
+            self._store.remove(name)
         except OSError as error:
             log.warning("log_remove_failed", file=name.name, error=str(error))
         self.files = tuple(file for file in self.files if file != name)
@@ -257,6 +262,14 @@ class LogWriter:
     def _delete_files(self) -> None:
         if len(self.files) < 2 or self.log_bytes <= self._settings.log_bytes_keep:
             return
+        if not self.sealed_lock.acquire(blocking=False):
+            return
+        try:
+            self._delete_chosen()
+        finally:
+            self.sealed_lock.release()
+
+    def _delete_chosen(self) -> None:
         readers = list(self.readers)
         chosen = deletable(
             self.files,
