@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 PERIOD_NS = 10 * 1_000_000_000
+# Nothing is wrong with the file: ask again in the next period.
+_LATER = frozenset({"compute_away", "busy", "cancelled", "too_slow", "disk_full"})
 # A proposal and its copy, at worst as large as the file itself.
 _ROOM_FILES = 2
 
@@ -73,10 +75,9 @@ class Upkeep:
         try:
             proposal = await compress(*chosen)
             await asyncio.to_thread(self.adopt, proposal, chosen[1])
-        except Refused as refusal:
-            log.info("log_compress_waits", file=chosen[0].name, code=refusal.code)
-            return False
-        except (OSError, Damaged) as error:
+        except (OSError, Damaged, Refused) as error:
+            if isinstance(error, Refused) and error.code in _LATER:
+                return False
             self.failures += 1
             self._done.add(chosen[0])
             log.warning("log_compress_failed", file=chosen[0].name, error=str(error))

@@ -15,6 +15,7 @@ from penstock.alarms.desk import AlarmDesk
 from penstock.alarms.projector import AlarmProjector
 from penstock.alarms.routes import AlarmAnswers
 from penstock.alarms.worker import RuleWorker
+from penstock.log.compress import compressed_of, document_of
 from penstock.model import ConfigError, Refused
 from penstock.node.core.absence import AbsenceWatch
 from penstock.node.core.apply import Applier, Prepared
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from penstock.alarms.alarm import Alarm
+    from penstock.log.compress import Compressed
+    from penstock.log.files import LogFile
     from penstock.node.core.child_link import ChildLink
     from penstock.node.core.parts import Parts
     from penstock.registry import Snapshot
@@ -44,6 +47,7 @@ log = structlog.get_logger()
 
 APPLY_RETRY_S = 2.0
 TIDY_S = 300.0
+COMPRESS_TIMEOUT_S = 600.0
 
 
 class Core:
@@ -153,6 +157,7 @@ class Core:
                 group.create_task(self.commands.run(), name="commands"),
                 group.create_task(self._first_apply(), name="apply"),
                 group.create_task(self._keep_house(), name="house"),
+                group.create_task(parts.log.upkeep.run(self._compress_log), name="log-upkeep"),
                 group.create_task(self.status.sampler.run(), name="sampler"),
                 group.create_task(self.pins.run(), name="pins"),
             ]
@@ -232,6 +237,11 @@ class Core:
             await asyncio.sleep(TIDY_S)
             await self.parts.security.tidy()
             await asyncio.to_thread(self.parts.certificates.renew_if_due)
+
+    async def _compress_log(self, file: LogFile, end: int) -> Compressed:
+        """Compute reads and writes; the log swaps."""
+        question = document_of(file, end)
+        return compressed_of(await self.compute.ask("compress_log", question, COMPRESS_TIMEOUT_S))
 
     # --- what happens
 
