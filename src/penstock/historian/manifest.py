@@ -180,11 +180,15 @@ def decode_manifest(data: Buffer) -> Manifest:
     )
 
 
+def manifest_names(disk: Disk, folder: Path) -> list[str]:
+    """Manifests in the folder, oldest first."""
+    return [name for name in disk.list(folder) if _is_manifest(name)]
+
+
 def read_newest(disk: Disk, folder: Path) -> tuple[Manifest, list[str]]:
     """(newest manifest that is whole, sentences about those that are not)."""
-    names = [name for name in disk.list(folder) if _is_manifest(name)]
     damage: list[str] = []
-    for name in reversed(names):
+    for name in reversed(manifest_names(disk, folder)):
         try:
             return decode_manifest(disk.read(folder / name)), damage
         except Damaged as error:
@@ -195,8 +199,7 @@ def read_newest(disk: Disk, folder: Path) -> tuple[Manifest, list[str]]:
 def commit(disk: Disk, folder: Path, manifest: Manifest) -> None:
     """Make the manifest the one that counts; keep the one before it."""
     disk.write_whole(folder / manifest_name(manifest.version), encode_manifest(manifest))
-    names = [name for name in disk.list(folder) if _is_manifest(name)]
-    for name in names[:-KEPT_MAX]:
+    for name in manifest_names(disk, folder)[:-KEPT_MAX]:
         disk.remove(folder / name)
 
 

@@ -156,14 +156,31 @@ def encode_table(table: ChunkTable, table_offset: int) -> list[Buffer]:
     return [*buffers, foot + struct.pack("<I", crc(foot))]
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentHeader:
+    """What the first 64 bytes of a file say."""
+
+    day: int
+    generation: int
+    after: int
+    until: int
+    incarnation: int
+
+
 def check_header(data: Buffer) -> None:
     """Damaged unless these are the first bytes of a segment."""
+    decode_header(data)
+
+
+def decode_header(data: Buffer) -> SegmentHeader:
+    """Damaged if it is cut, altered, or of another version."""
     checked = memoryview(data)[: _HEADER.size]
     if len(data) < HEADER_BYTES or _stored_crc(data, _HEADER.size) != crc(checked):
         raise Damaged("segment header has a wrong checksum")
-    magic, version, *_ = _HEADER.unpack(checked)
+    magic, version, _, *found = _HEADER.unpack(checked)
     if magic != MAGIC or version != VERSION:
         raise Damaged(f"segment begins with {magic!r}, version {version}")
+    return SegmentHeader(*found)
 
 
 def decode_table(data: Buffer, table_offset: int) -> ChunkTable:
