@@ -15,7 +15,7 @@ import numpy as np
 from penstock.codec.layout import Buffer, Damaged, SectionReader, column_bytes, padded, padding
 from penstock.model import Batch, Block, Frame, Origin, Receipts, TextColumn, ValueKind
 from penstock.model.batch import BATCH_BYTES_MAX, BATCH_ROWS_MAX
-from penstock.model.block import SAMPLE_TYPES
+from penstock.model.block import SAMPLE_TYPES, is_span
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -122,7 +122,7 @@ def _frame_buffers(frame: Frame) -> list[Buffer]:
 def _block_buffers(block: Block) -> list[Buffer]:
     header = BLOCK_HEADER.pack(
         block.point,
-        SAMPLE_TYPES.index(block.samples.dtype.newbyteorder("<")),
+        block.sample_type,
         block.quality,
         block.flags,
         block.t0_ns,
@@ -181,8 +181,8 @@ def _read_block(reader: SectionReader, body: memoryview) -> Block:
     if len(body) < BLOCK_HEADER.size:
         raise Damaged("block is shorter than its header")
     point, sample_type, quality, flags, t0_ns, dt_ns, count, _ = BLOCK_HEADER.unpack_from(body)
-    if sample_type >= len(SAMPLE_TYPES) or not dt_ns > 0:
-        raise Damaged(f"block of sample type {sample_type}, dt {dt_ns}")
+    if sample_type >= len(SAMPLE_TYPES) or not is_span(t0_ns, dt_ns, count):
+        raise Damaged(f"block of sample type {sample_type}, t0 {t0_ns}, dt {dt_ns}")
     reader.skip(BLOCK_HEADER.size)
     samples = reader.column(SAMPLE_TYPES[sample_type].str, count)
     if reader.offset != padded(len(body)):

@@ -47,6 +47,8 @@ def typed_value(value: object, kind: ValueKind) -> Value | None:
     """`value` as the point's kind, None if it is not one; an int64 may come as text."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
+    if kind is ValueKind.WAVEFORM:
+        return None
     if kind is ValueKind.TEXT:
         is_short = isinstance(value, str) and len(value) <= TEXT_CHARACTERS_MAX
         return value if is_short else None

@@ -229,7 +229,7 @@ def _unbounded(plant: Plant) -> list[ConfigProblem]:
         for connector in plant.connectors
         for point in connector.points
         if point.writable
-        and point.kind is not ValueKind.TEXT
+        and point.kind in {ValueKind.FLOAT, ValueKind.INT}
         and (point.command_low is None or point.command_high is None)
     ]
 

@@ -6,7 +6,8 @@
 from penstock.historian.config import HistorianSettings
 from penstock.historian.historian import Historian
 from penstock.historian.last import LastRows, LastTable
-from penstock.historian.query import Cursor, Snapshot
+from penstock.historian.piece import Cursor
+from penstock.historian.query import Snapshot
 from penstock.historian.worker import HistorianWorker
 
 __all__ = [

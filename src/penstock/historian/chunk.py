@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from penstock.codec.layout import Damaged, padding
+from penstock.historian.block_chunk import decode_block, expand
 from penstock.historian.columns import Columns
 from penstock.historian.packing import unpack
 from penstock.model import TextColumn, ValueKind
@@ -81,7 +82,12 @@ def join_sections(sections: Sequence[Section]) -> bytes:
 def decode_chunk(
     data: bytes, kind: ValueKind, rows: int, first_ns: int, first_sequence: int
 ) -> Columns:
-    """The chunk's rows; everything but `data` comes from the chunk table."""
+    """The chunk's rows; everything but `data` comes from the chunk table.
+
+    A Block gives its samples as rows of float64.
+    """
+    if kind is ValueKind.WAVEFORM:
+        return expand(decode_block(data, 0, rows, first_ns), first_sequence)
     times, value, quality, flags, sequence = _split(data)
     return Columns(
         _times(times, rows) + first_ns,

@@ -99,7 +99,7 @@ def values_of(
     bits: npt.NDArray[np.uint64], kind: ValueKind
 ) -> npt.NDArray[np.float64] | npt.NDArray[np.int64]:
     """The numbers behind their bits."""
-    return bits.view(np.float64) if kind is ValueKind.FLOAT else bits.view(np.int64)
+    return bits.view(np.int64) if kind is ValueKind.INT else bits.view(np.float64)
 
 
 def identity_of(value: Values, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.uint64]:

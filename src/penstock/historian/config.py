@@ -22,11 +22,26 @@ class HistorianSettings(BaseModel):
         le=1_073_741_824,
         description="Bytes of text values kept in memory before a segment is written.",
     )
+    head_block_bytes_max: int = Field(
+        32 * 1024 * 1024,
+        ge=4_194_304,
+        le=1_073_741_824,
+        description="Bytes of waveform blocks kept in memory before a segment is written.",
+    )
     flush_age_s: int = Field(
         600,
         ge=1,
         le=86_400,
         description="Seconds of received data in memory before a segment is written.",
+    )
+    compaction_segments_min: int = Field(
+        16,
+        ge=2,
+        le=1_000,
+        description="Flushed segments that are compacted into day files together.",
+    )
+    compaction_pause_s: int = Field(
+        60, ge=1, le=86_400, description="Seconds from one compaction to the next, at least."
     )
     query_threads: int = Field(
         2, ge=1, le=16, description="Queries that are answered at the same time."

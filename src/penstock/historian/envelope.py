@@ -14,15 +14,17 @@ import numpy as np
 
 from penstock.codec.trend import NO_SAMPLE, EnvelopePen, PenState, RawPen
 from penstock.historian.columns import UNCERTAIN, Columns, empty_columns, join, values_of
-from penstock.historian.query import ChunkRef, Snapshot, groups, rows_between
+from penstock.historian.piece import ChunkRef
+from penstock.historian.query import Snapshot, groups, rows_between
 from penstock.historian.segment import ChunkFlag
+from penstock.historian.waveform import waveform_envelope, waveform_gaps
 from penstock.model import Refused, TextColumn, ValueKind
 from penstock.model.time import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from penstock.historian.query import Piece
+    from penstock.historian.piece import Piece
 
 PX_MAX = 4_000
 RAW_ROWS_MAX = 400_000
@@ -67,6 +69,8 @@ def envelope(snapshot: Snapshot, handle: int, grid: Grid) -> EnvelopePen:
     drawing = _Drawing(grid)
     if kind is None:
         return drawing.pen(ValueKind.FLOAT, PenState.NO_SAMPLES)
+    if kind is ValueKind.WAVEFORM:
+        return waveform_envelope(snapshot, handle, grid)
     drawing.begin(snapshot.newest_before(handle, grid.t0_ns))
     for group in groups(snapshot.pieces(handle, grid.t0_ns, grid.end_ns)):
         if len(group) > 1 or not drawing.add_statistics(kind, group[0]):
@@ -95,14 +99,17 @@ def raw_pen(
     before = snapshot.newest_before(handle, from_ns)
     gaps.begin(before)
     gaps.add(rows)
+    spans, value = gaps.spans(), before_value(before)
+    if kind is ValueKind.WAVEFORM:
+        spans, value = waveform_gaps(snapshot, handle, from_ns, to_ns, spans), float("nan")
     is_empty = not len(rows) and not len(before)
     return RawPen(
         int(kind or ValueKind.FLOAT),
         rows.time_ns,
         np.where(rows.quality >= UNCERTAIN, numbers(rows), np.nan),
         rows.quality,
-        gaps.spans(),
-        before_value(before),
+        spans,
+        value,
         PenState.NO_SAMPLES if is_empty else PenState.OK,
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from penstock.historian.blocks import write_blocks
 from penstock.historian.encode import DecimalHints
 from penstock.historian.segment import (
     SegmentInfo,
@@ -46,18 +47,17 @@ def write_segment(
     incarnation: int,
     taken: Collection[str] = (),
 ) -> SegmentInfo | None:
-    """Write all rows of the view durably under their final name; None if there are none.
+    """Write all rows and Blocks of the view durably under their final name; None without any.
 
     The file counts only once a manifest lists it; a file of that name that an
     interrupted flush left behind is replaced. Names in `taken` are listed already
     (a log that lost its end uses sequences again) and are passed by.
     """
-    if not view.rows:
+    if view.is_empty:
         return None
-    first_ns = min(int(rows.time_ns.min()) for rows in view.kinds if len(rows))
-    first_sequence = min(int(rows.sequence[0]) + rows.base for rows in view.kinds if len(rows))
+    first_ns, first_sequence = _begin_of(view)
     day = int(format_ns(first_ns)[:10].replace("-", ""))
-    generation = next(n for n in count() if segment_name(day, first_sequence, n) not in taken)
+    generation = next(n for n in count(0, 2) if segment_name(day, first_sequence, n) not in taken)
     path = folder / segment_name(day, first_sequence, generation)
     disk.remove(path)
     file = disk.append_to(path)
@@ -67,6 +67,7 @@ def write_segment(
         for rows in view.kinds:
             for part in _parts(rows):
                 writer.add(part)
+        write_blocks(writer, view.blocks.items, view.blocks.point)
         table = join_tables(writer.tables)
         table_offset = writer.offset
         writer.append(encode_table(table, table_offset))
@@ -88,6 +89,17 @@ def write_segment(
         table_offset,
         writer.offset,
     )
+
+
+def _begin_of(view: HeadView) -> tuple[int, int]:
+    """(oldest time, smallest sequence) of all rows and Blocks."""
+    times = [int(rows.time_ns.min()) for rows in view.kinds if len(rows)]
+    sequences = [int(rows.sequence[0]) + rows.base for rows in view.kinds if len(rows)]
+    if len(view.blocks):
+        held = view.blocks.items[: len(view.blocks)]
+        times.append(min(item.block.t0_ns for item in held))
+        sequences.append(held[0].sequence)
+    return min(times), min(sequences)
 
 
 def _parts(rows: HeadRows) -> Iterator[PointRows]:

@@ -1,5 +1,6 @@
-"""Head: the newest samples as numpy columns in the order of arrival, one set a value kind.
+"""Head: the newest samples as numpy columns in the order of arrival, and the newest Blocks.
 
+There is one set of columns a value kind; Blocks of waveforms are kept whole beside them.
 Columns double from 64 Ki rows on and are never changed below their row count, so
 that a view is a snapshot without a lock or a copy. Numpy's memory is untouched
 until written: an idle node pays for the rows it has.
@@ -16,13 +17,17 @@ from penstock.historian.columns import Columns, empty_values, take_values
 from penstock.model import Flag, Frame, Quality, TextColumn, ValueKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
+    from penstock.historian.block_chunk import HeldBlock
     from penstock.model.frame import Values
 
 ROWS_MIN = 65_536
+BLOCKS_MIN = 256
+# What a Block costs besides its samples: its objects and its share of the columns.
+BLOCK_BYTES = 1_024
 SEQUENCES_MAX = 2**32 - 1
 _NAN = np.array([np.nan])
 
@@ -55,24 +60,44 @@ class HeadRows:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadBlocks:
+    """Blocks in the order of arrival: `point` u32[n]; `items` may grow behind n meanwhile."""
+
+    point: npt.NDArray[np.uint32]
+    items: Sequence[HeldBlock]
+
+    def __len__(self) -> int:
+        return len(self.point)
+
+
+NO_BLOCKS = HeadBlocks(np.zeros(0, np.uint32), ())
+
+
+@dataclass(frozen=True, slots=True)
 class HeadView:
     """A snapshot of a head: log records `after` < sequence <= `sequence` are in it."""
 
     kinds: tuple[HeadRows, ...]
     after: int
     sequence: int
+    blocks: HeadBlocks = NO_BLOCKS
 
     @property
     def rows(self) -> int:
-        """Rows of all kinds."""
+        """Rows of all kinds; a Block is none."""
         return sum(len(rows) for rows in self.kinds)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to write."""
+        return not self.rows and not len(self.blocks)
 
     def columns_of(
         self, handles: npt.NDArray[np.uint32]
     ) -> Iterator[tuple[int, ValueKind, Columns]]:
         """Rows of each handle in the order of arrival; one pass for all of them."""
         for rows in self.kinds:
-            index = _rows_of(rows.point, handles)
+            index = rows_of(rows.point, handles)
             point = rows.point[index]
             begin = np.flatnonzero(point[1:] != point[:-1]) + 1
             for group in np.split(index, begin):
@@ -80,9 +105,7 @@ class HeadView:
                     yield int(rows.point[group[0]]), rows.kind, rows.take(group)
 
 
-def _rows_of(
-    point: npt.NDArray[np.uint32], handles: npt.NDArray[np.uint32]
-) -> npt.NDArray[np.intp]:
+def rows_of(point: npt.NDArray[np.uint32], handles: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
     """Rows of the handles, grouped by point, in the order of arrival within each."""
     if len(handles) <= 4:
         return np.concatenate([np.flatnonzero(point == h) for h in np.unique(handles)])
@@ -100,6 +123,9 @@ class Head:
         self.sequence = after
         self.rows = 0
         self.text_bytes = 0
+        self.block_bytes = 0
+        self._blocks: list[HeldBlock] = []
+        self._block_point = np.empty(0, np.uint32)
         self._kinds: dict[ValueKind, _Growing] = {}
 
     def append(self, frame: Frame, sequence: int) -> None:
@@ -117,14 +143,36 @@ class Head:
         if isinstance(frame.value, TextColumn):
             self.text_bytes += int(frame.value.offset[-1] - frame.value.offset[0])
 
+    def append_block(self, item: HeldBlock) -> None:
+        """Add a Block (see `held`) of log record `item.sequence`."""
+        assert max(self.sequence, self.after + 1) <= item.sequence <= self.after + SEQUENCES_MAX
+        self.sequence = item.sequence
+        used = len(self._blocks)
+        self._block_point = _with_room(self._block_point, used, used + 1, BLOCKS_MIN)
+        self._block_point[used] = item.block.point
+        self._blocks.append(item)
+        self.block_bytes += item.block.samples.nbytes + BLOCK_BYTES
+
     def view(self) -> HeadView:
         """A snapshot that later appends do not change."""
         kinds = tuple(self._kinds[kind].view(self.after) for kind in sorted(self._kinds))
-        return HeadView(kinds, self.after, self.sequence)
+        blocks = HeadBlocks(self._block_point[: len(self._blocks)], self._blocks)
+        return HeadView(kinds, self.after, self.sequence, blocks)
 
     def bytes_reserved(self) -> int:
-        """Memory of the columns (for `statistics()`)."""
-        return sum(growing.bytes_reserved() for growing in self._kinds.values())
+        """Memory of columns and Blocks (for `statistics()`)."""
+        columns = sum(growing.bytes_reserved() for growing in self._kinds.values())
+        return columns + self.block_bytes
+
+
+def stored(frame: Frame) -> Frame:
+    """The rows that history keeps: a transient sample is for now and not for later.
+
+    It moves the live value and nothing else (Sparkplug B, `is_transient`: "should not be
+    stored in a historian").
+    """
+    is_transient = (frame.flags & Flag.TRANSIENT) != 0
+    return frame.take(np.flatnonzero(~is_transient)) if is_transient.any() else frame
 
 
 def clean(frame: Frame) -> Frame:
@@ -145,6 +193,21 @@ def clean(frame: Frame) -> Frame:
     quality = np.where(is_lie, np.uint8(Quality.BAD_NOT_AVAILABLE), frame.quality)
     flags = np.where(is_lie, frame.flags | np.uint8(Flag.NO_VALUE), frame.flags)
     return Frame(frame.point, frame.time_ns, value, quality, flags)
+
+
+def rms_frame(blocks: Sequence[HeldBlock]) -> Frame:
+    """One row a Block for the newest values: at its t0, the RMS of its samples."""
+    rms = np.array([item.numbers.rms for item in blocks])
+    flags = np.array([item.block.flags for item in blocks], np.uint8)
+    return clean(
+        Frame(
+            np.array([item.block.point for item in blocks], np.uint32),
+            np.array([item.block.t0_ns for item in blocks], np.int64),
+            rms,
+            np.array([item.block.quality for item in blocks], np.uint8),
+            flags,
+        )
+    )
 
 
 class _Growing:

@@ -15,17 +15,18 @@ import numpy as np
 import structlog
 
 from penstock.codec.layout import Damaged
+from penstock.historian.block_chunk import HeldBlock, held
 from penstock.historian.config import HistorianSettings
 from penstock.historian.encode import DecimalHints
 from penstock.historian.flush import write_segment
-from penstock.historian.head import Head, HeadView, clean
+from penstock.historian.head import Head, HeadView, clean, rms_frame, stored
 from penstock.historian.holds import Hold, Holds
 from penstock.historian.last import LastRows, LastTable
 from penstock.historian.manifest import Manifest, Proposal, commit, read_newest
 from penstock.historian.query import Snapshot
 from penstock.historian.segment import decode_table
 from penstock.historian.store import Store
-from penstock.model import ConfigError, ConfigProblem, Refused
+from penstock.model import ConfigError, ConfigProblem, Flag, Refused, ValueKind
 from penstock.model.time import SECOND_NS
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Historian:
         self._flushes_total = 0
         self._swaps_total = 0
         self._rows_total = 0
+        self._blocks_total = 0
 
     @classmethod
     def open(cls, disk: Disk, folder: Path, settings: HistorianSettings) -> Historian:
@@ -83,6 +85,7 @@ class Historian:
         lose the rows whose log files are gone.
         """
         disk.make_folder(folder)
+        disk.settle(folder)
         manifest, damage = read_newest(disk, folder)
         if damage:
             raise ConfigError(
@@ -123,12 +126,21 @@ class Historian:
     def append(self, batch: Batch, sequence: int, receive_ns: int) -> None:
         """Take the samples of log record `sequence`; O(rows) in numpy."""
         for frame in map(clean, batch.frames):
-            self._head.append(frame, sequence)
+            self._head.append(stored(frame), sequence)
             self.last.update(frame, sequence)
             self._rows_total += len(frame)
+        if batch.blocks:
+            self._append_blocks([held(block, sequence) for block in batch.blocks], sequence)
         if not self._oldest_ns:
             self._oldest_ns = receive_ns
         self._newest_ns = max(self._newest_ns, receive_ns)
+
+    def _append_blocks(self, blocks: Sequence[HeldBlock], sequence: int) -> None:
+        for item in blocks:
+            if not item.block.flags & Flag.TRANSIENT:
+                self._head.append_block(item)
+        self.last.update(rms_frame(blocks), sequence, ValueKind.WAVEFORM)
+        self._blocks_total += len(blocks)
 
     def pass_by(self, sequence: int) -> None:
         """A log record without samples was read."""
@@ -140,7 +152,11 @@ class Historian:
     def is_full(self) -> bool:
         """The head must be sealed before more is appended."""
         head, limits = self._head, self.settings
-        return head.rows >= limits.head_rows_max or head.text_bytes >= limits.head_text_bytes_max
+        return (
+            head.rows >= limits.head_rows_max
+            or head.text_bytes >= limits.head_text_bytes_max
+            or head.block_bytes >= limits.head_block_bytes_max
+        )
 
     @property
     def is_due(self) -> bool:
@@ -305,6 +321,7 @@ class Historian:
             "flushes_total": self._flushes_total,
             "compactions_total": self._swaps_total,
             "rows_total": self._rows_total,
+            "blocks_total": self._blocks_total,
             "wrong_kind_rows_total": self.last.wrong_kind_rows_total,
             "damaged_chunks": len(self._store.damage),
         }

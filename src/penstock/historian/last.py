@@ -14,6 +14,7 @@ import numpy as np
 
 from penstock.historian.columns import values_of
 from penstock.model import Frame, TextColumn, ValueKind
+from penstock.model.frame import FRAME_KINDS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -69,12 +70,16 @@ class LastTable:
         self._row = np.zeros(_CAPACITY_MIN, np.intp)
         self._text: dict[int, str] = {}
 
-    def update(self, frame: Frame, sequence: int) -> None:
-        """Take the frame's rows that are newer; each point that moved gets a new change number."""
+    def update(self, frame: Frame, sequence: int, kind: ValueKind | None = None) -> None:
+        """Take the frame's rows that are newer; each point that moved gets a new change number.
+
+        `kind` is WAVEFORM for a float frame that holds one number of each Block.
+        """
         if not len(frame):
             return
         self._reserve(int(frame.point.max()))
-        rows = self._winners(frame)
+        kind = kind or frame.kind
+        rows = self._winners(frame, kind)
         if not len(rows):
             return
         point = frame.point[rows]
@@ -83,7 +88,7 @@ class LastTable:
         self.quality[point] = frame.quality[rows]
         self.flags[point] = frame.flags[rows]
         self.sequence[point] = sequence
-        self.kind[point] = frame.kind
+        self.kind[point] = kind
         self.change[point] = self.cursor
         if isinstance(frame.value, TextColumn):
             self._text.update(zip(point.tolist(), frame.value.take(rows).to_list(), strict=True))
@@ -108,12 +113,16 @@ class LastTable:
         )
 
     def frames(self, handles: npt.NDArray[np.uint32]) -> list[tuple[Frame, npt.NDArray[np.uint32]]]:
-        """One Frame a value kind, and the places of its rows in `handles`."""
+        """One Frame a value kind, and the places of its rows in `handles`.
+
+        A waveform is among the floats: its live value is the RMS of its newest Block.
+        """
         rows = self.rows(handles)
+        kinds = np.where(rows.kind == ValueKind.WAVEFORM, np.uint8(ValueKind.FLOAT), rows.kind)
         return [
             (_frame(rows, kind, place), place.astype(np.uint32))
-            for kind in ValueKind
-            if len(place := np.flatnonzero(rows.kind == kind))
+            for kind in FRAME_KINDS
+            if len(place := np.flatnonzero(kinds == kind))
         ]
 
     def changed(self, handles: npt.NDArray[np.uint32], cursor: int) -> npt.NDArray[np.intp]:
@@ -137,12 +146,12 @@ class LastTable:
         self.cursor = 1
         self.change[rows.point] = 1
 
-    def _winners(self, frame: Frame) -> npt.NDArray[np.intp]:
+    def _winners(self, frame: Frame, kind: ValueKind) -> npt.NDArray[np.intp]:
         """At most one row a point: the newest, the last of equals, if it says something new."""
         point, time_ns = frame.point, frame.time_ns
         known, before_ns = self.kind[point], self.time_ns[point]
         is_candidate = time_ns >= before_ns
-        is_wrong = (known != frame.kind) & (known != 0)
+        is_wrong = (known != kind) & (known != 0)
         if is_wrong.any():
             self.wrong_kind_rows_total += int(np.count_nonzero(is_wrong))
             is_candidate &= ~is_wrong

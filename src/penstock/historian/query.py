@@ -7,15 +7,23 @@ the same answer for ever.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from penstock.historian.block_chunk import HeldBlock, expand
+from penstock.historian.block_query import (
+    block_pieces,
+    block_pieces_before,
+    block_pieces_from,
+    block_rows,
+)
 from penstock.historian.columns import UNCERTAIN, Columns, empty_columns, join, merge, values_of
+from penstock.historian.piece import TIME_MAX, TIME_MIN, ChunkRef, Cursor, Piece, may_hold
 from penstock.historian.segment import ChunkFlag
 from penstock.historian.store import Store, lost
-from penstock.model import TextColumn, ValueKind
+from penstock.model import Flag, TextColumn, ValueKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,55 +33,20 @@ if TYPE_CHECKING:
     from penstock.historian.head import HeadView
     from penstock.historian.holds import Hold
     from penstock.historian.last import LastRows
-    from penstock.historian.segment import ChunkTable, SegmentInfo
+    from penstock.historian.segment import SegmentInfo
     from penstock.model.frame import Values
 
 SAMPLES_MAX = 100_000
-TIME_MIN, TIME_MAX = -(2**63), 2**63 - 1
 _SIDE = int(ChunkFlag.SIDE)
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkRef:
-    """A chunk that has not been read; its statistics are in the table."""
-
-    info: SegmentInfo
-    table: ChunkTable
-    chunk: int
-
-    @property
-    def has_statistics(self) -> bool:
-        """May the table answer for the chunk: all rows good or uncertain, none replaced?"""
-        table, chunk = self.table, self.chunk
-        return int(table.worst_quality[chunk]) >= UNCERTAIN and not int(table.flags[chunk]) & _SIDE
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Some rows of one point: a chunk on disk or rows in memory.
-
-    `order` decides between rows of one moment and one log record: replaced rows (side
-    chunk) come before those that replaced them.
-    """
-
-    first_ns: int
-    last_ns: int
-    rows: int
-    order: int
-    source: ChunkRef | Columns
-
-    @property
-    def is_side(self) -> bool:
-        """Rows that a correction in the same segment has replaced."""
-        source = self.source
-        return isinstance(source, ChunkRef) and bool(int(source.table.flags[source.chunk]) & _SIDE)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What a query sees: segments, heads (oldest first) and the newest samples of its points.
 
-    `hold` keeps the segments' files on disk for as long as this lives.
+    `hold` keeps the segments' files on disk for as long as this lives. With `as_of`
+    it sees only rows of log records up to that sequence: whatever arrived later,
+    corrections too, has not happened.
     """
 
     store: Store
@@ -82,6 +55,7 @@ class Snapshot:
     last: LastRows
     sequence: int
     hold: Hold | None = None
+    as_of: int | None = None
     _memory: dict[int, list[tuple[ValueKind, Piece]]] = field(default_factory=dict)
 
     def kind(self, handle: int) -> ValueKind | None:
@@ -90,20 +64,26 @@ class Snapshot:
         kind = int(self.last.kind[place])
         return ValueKind(kind) if kind else None
 
+    def at_sequence(self, sequence: int) -> Snapshot:
+        """The same history as it was known when log record `sequence` had been read."""
+        if sequence >= self.sequence and self.as_of is None:
+            return self
+        seen = min(sequence, self.sequence)
+        return replace(self, as_of=seen, sequence=seen, _memory={})
+
     def pieces(self, handle: int, from_ns: int, to_ns: int) -> list[Piece]:
         """Pieces that may have rows with from <= time < to, oldest first."""
         kind = self.kind(handle)
         if kind is None:
             return []
+        if kind is ValueKind.WAVEFORM:
+            return block_pieces(self, handle, from_ns, to_ns)
         found: list[Piece] = []
         for order, info in enumerate(self.segments):
-            if _may_hold(info, handle, from_ns, to_ns):
+            if may_hold(info, handle, from_ns, to_ns):
                 found += self._chunks(order, info, handle, kind, from_ns, to_ns)
-        found += [
-            piece
-            for piece in self._in_memory(handle, kind)
-            if piece.first_ns < to_ns and piece.last_ns >= from_ns
-        ]
+        found += self._in_memory(handle, kind)
+        found = [piece for piece in found if piece.first_ns < to_ns and piece.last_ns >= from_ns]
         return sorted(found, key=lambda piece: (piece.first_ns, piece.order))
 
     def load(self, group: list[Piece]) -> Columns:
@@ -128,14 +108,52 @@ class Snapshot:
         if kind is None:
             return empty_columns(ValueKind.FLOAT)
         newest = self._last_row(handle, kind)
-        if int(newest.time_ns[0]) < time_ns:
+        if self._is_of_history(newest, kind) and int(newest.time_ns[0]) < time_ns:
             return newest
+        rows = self._rows_before(handle, kind, time_ns)
+        return rows.slice(max(0, len(rows) - 1), len(rows))
+
+    def newest_valued_before(self, handle: int, time_ns: int) -> Columns:
+        """The newest visible row before a moment that is not bad, or no row."""
+        kind = self.kind(handle)
+        if kind is None:
+            return empty_columns(ValueKind.FLOAT)
+        newest = self.newest_before(handle, time_ns)
+        if len(newest) and int(newest.quality[0]) >= UNCERTAIN:
+            return newest
+        while len(rows := self._rows_before(handle, kind, time_ns)):
+            valued = np.flatnonzero(rows.quality >= UNCERTAIN)
+            if len(valued):
+                return rows.slice(int(valued[-1]), int(valued[-1]) + 1)
+            time_ns = int(rows.time_ns[0])
+        return empty_columns(kind)
+
+    def oldest_from(self, handle: int, time_ns: int) -> Columns:
+        """The oldest visible row at or after a moment, or no row."""
+        kind = self.kind(handle)
+        if kind is None:
+            return empty_columns(ValueKind.FLOAT)
+        pieces = self._pieces_from(handle, kind, time_ns)
+        bound = min((piece.last_ns for piece in pieces), default=TIME_MAX)
+        relevant = [piece for piece in pieces if piece.first_ns <= bound]
+        rows = self.load(relevant) if relevant else empty_columns(kind)
+        begin = int(np.searchsorted(rows.time_ns, time_ns))
+        return rows.slice(begin, min(len(rows), begin + 1))
+
+    def _rows_before(self, handle: int, kind: ValueKind, time_ns: int) -> Columns:
+        """Some rows before a moment, without a hole behind the first; none if there are none."""
         pieces = self._pieces_before(handle, kind, time_ns)
         bound = max((piece.first_ns for piece in pieces), default=TIME_MIN)
         relevant = [piece for piece in pieces if piece.last_ns >= bound]
-        rows = self.load(relevant) if relevant else empty_columns(kind)
-        end = int(np.searchsorted(rows.time_ns, time_ns))
-        return rows.slice(max(0, end - 1), end)
+        if not relevant:
+            return empty_columns(kind)
+        return self.load(relevant).between(bound, time_ns)
+
+    def _is_of_history(self, newest: Columns, kind: ValueKind) -> bool:
+        """Is the newest sample a row of history, too? Of a Block it is the RMS."""
+        is_known = self.as_of is None or int(newest.sequence[0]) <= self.as_of
+        is_transient = bool(int(newest.flags[0]) & Flag.TRANSIENT)
+        return is_known and not is_transient and kind is not ValueKind.WAVEFORM
 
     def _last_row(self, handle: int, kind: ValueKind) -> Columns:
         place = int(np.flatnonzero(self.last.point == handle)[0])
@@ -152,16 +170,33 @@ class Snapshot:
 
     def _pieces_before(self, handle: int, kind: ValueKind, time_ns: int) -> list[Piece]:
         """Pieces that begin before the moment; older segments only while they could matter."""
+        if kind is ValueKind.WAVEFORM:
+            return block_pieces_before(self, handle, time_ns)
         found = [piece for piece in self._in_memory(handle, kind) if piece.first_ns < time_ns]
         bound = max((piece.first_ns for piece in found), default=TIME_MIN)
         numbered = sorted(enumerate(self.segments), key=lambda item: -item[1].last_ns)
         for order, info in numbered:
             if info.last_ns < bound:
                 break
-            if _may_hold(info, handle, TIME_MIN, time_ns):
+            if may_hold(info, handle, TIME_MIN, time_ns):
                 new = self._chunks(order, info, handle, kind, bound, time_ns)
                 found += new
                 bound = max([bound, *(piece.first_ns for piece in new)])
+        return found
+
+    def _pieces_from(self, handle: int, kind: ValueKind, time_ns: int) -> list[Piece]:
+        """Pieces that end at or after the moment; newer segments only while they could matter."""
+        if kind is ValueKind.WAVEFORM:
+            return block_pieces_from(self, handle, time_ns)
+        found = [piece for piece in self._in_memory(handle, kind) if piece.last_ns >= time_ns]
+        bound = min((piece.last_ns for piece in found), default=TIME_MAX)
+        for order, info in sorted(enumerate(self.segments), key=lambda item: item[1].first_ns):
+            if info.first_ns > bound:
+                break
+            if may_hold(info, handle, time_ns, TIME_MAX):
+                new = self._chunks(order, info, handle, kind, time_ns, bound + 1)
+                found += new
+                bound = min([bound, *(piece.last_ns for piece in new)])
         return found
 
     def _in_memory(self, handle: int, kind: ValueKind) -> list[Piece]:
@@ -170,7 +205,10 @@ class Snapshot:
             handles = self.last.point
             self._memory.update({int(handle): [] for handle in handles})
             for order, view in enumerate(self.heads, 2 * len(self.segments)):
-                for found, found_kind, rows in view.columns_of(handles):
+                for found, found_kind, all_rows in view.columns_of(handles):
+                    rows = self._seen(all_rows)
+                    if not len(rows):
+                        continue
                     first, last = int(rows.time_ns.min()), int(rows.time_ns.max())
                     piece = Piece(first, last, len(rows), order, rows)
                     self._memory[found].append((found_kind, piece))
@@ -196,21 +234,49 @@ class Snapshot:
             & (table.last_ns[span] >= from_ns)
             & (table.kind[span] == kind)
         )
-        return [
-            Piece(
-                int(table.first_ns[chunk]),
-                int(table.last_ns[chunk]),
-                int(table.rows[chunk]),
-                2 * order + (0 if int(table.flags[chunk]) & _SIDE else 1),
-                ChunkRef(info, table, chunk),
-            )
+        if self.as_of is not None:
+            is_hit &= table.first_sequence[span] <= np.uint64(self.as_of)
+        found = [
+            self._piece(order, ChunkRef(info, table, chunk))
             for chunk in (np.flatnonzero(is_hit) + chunks.start).tolist()
         ]
+        return [piece for piece in found if piece is not None]
+
+    def _piece(self, order: int, ref: ChunkRef) -> Piece | None:
+        """A chunk as a piece; one of which only a part is known yet is read at once."""
+        table, chunk = ref.table, ref.chunk
+        is_side = bool(int(table.flags[chunk]) & _SIDE)
+        place = 2 * order + (0 if is_side else 1)
+        if self.as_of is not None and int(table.last_sequence[chunk]) > self.as_of:
+            rows = self.store.chunk(ref.info, table, chunk)
+            if rows is not None:
+                rows = self._seen(rows)
+                if not len(rows):
+                    return None
+                first, last = int(rows.time_ns[0]), int(rows.time_ns[-1])
+                return Piece(first, last, len(rows), place, rows, is_side)
+        return Piece(
+            int(table.first_ns[chunk]),
+            int(table.last_ns[chunk]),
+            int(table.rows[chunk]),
+            place,
+            ref,
+            is_side,
+        )
+
+    def _seen(self, rows: Columns) -> Columns:
+        """Rows that had arrived."""
+        if self.as_of is None:
+            return rows
+        is_seen = rows.sequence <= np.uint64(self.as_of)
+        return rows if is_seen.all() else rows.take(np.flatnonzero(is_seen))
 
     def _load(self, piece: Piece) -> Columns | None:
         source = piece.source
         if isinstance(source, Columns):
             return source
+        if isinstance(source, HeldBlock):
+            return expand(source.block, source.sequence)
         return self.store.chunk(source.info, source.table, source.chunk)
 
     @staticmethod
@@ -222,20 +288,16 @@ class Snapshot:
         return lost(kind, piece.first_ns, piece.last_ns, int(table.first_sequence[chunk]))
 
 
-def _may_hold(info: SegmentInfo, handle: int, from_ns: int, to_ns: int) -> bool:
-    return (
-        info.first_point <= handle <= info.last_point
-        and info.first_ns < to_ns
-        and info.last_ns >= from_ns
-    )
-
-
 def groups(pieces: list[Piece]) -> Iterator[list[Piece]]:
-    """Pieces that overlap in time, in order; pieces of two groups share no moment."""
+    """Pieces that overlap in time, in order; pieces of two groups share no moment.
+
+    Each Block is a group of its own, even one that overlaps another: a chain of them may
+    be as long as history, and its samples would not fit into memory.
+    """
     group: list[Piece] = []
     last_ns = TIME_MIN
     for piece in pieces:
-        if group and piece.first_ns > last_ns:
+        if group and (piece.first_ns > last_ns or piece.is_block):
             yield group
             group = []
         group.append(piece)
@@ -246,30 +308,13 @@ def groups(pieces: list[Piece]) -> Iterator[list[Piece]]:
 
 def rows_between(snapshot: Snapshot, handle: int, from_ns: int, to_ns: int) -> Iterator[Columns]:
     """Visible rows with from <= time < to, in order, a few chunks at a time."""
+    if snapshot.kind(handle) is ValueKind.WAVEFORM:
+        yield from block_rows(snapshot, handle, from_ns, to_ns)
+        return
     for group in groups(snapshot.pieces(handle, from_ns, to_ns)):
         rows = snapshot.load(group).between(from_ns, to_ns)
         if len(rows):
             yield rows
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """Where the next page begins: at `time_ns`, behind the first `skip` rows of that moment."""
-
-    time_ns: int
-    skip: int
-
-    def __str__(self) -> str:
-        return f"{self.time_ns}.{self.skip}"
-
-    @classmethod
-    def parse(cls, text: str) -> Cursor:
-        """ValueError for anything that str() did not give."""
-        time_ns, _, skip = text.partition(".")
-        cursor = cls(int(time_ns), int(skip))
-        if str(cursor) != text or cursor.skip < 0 or not TIME_MIN <= cursor.time_ns <= TIME_MAX:
-            raise ValueError(f"{text!r} is not a cursor")
-        return cursor
 
 
 def raw(

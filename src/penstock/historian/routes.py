@@ -6,9 +6,8 @@ exist, so that nobody can find out which points there are.
 
 # No `from __future__ import annotations`: FastAPI reads the annotations at run time.
 import math
-from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 from uuid import UUID
 
 import numpy as np
@@ -20,29 +19,24 @@ from penstock.codec.trend import MEDIA_TYPE
 from penstock.historian.answer import CSV_POINTS_MAX, PENS_MAX, CsvPoint, cells, csv_rows, trend
 from penstock.historian.envelope import PX_MAX
 from penstock.historian.last import LastRows
-from penstock.historian.query import SAMPLES_MAX, Cursor, raw
+from penstock.historian.query import SAMPLES_MAX, raw
+from penstock.historian.request import (
+    PointDirectory,
+    Viewer,
+    cursor_of,
+    existing_point,
+    ids_of,
+    span_of,
+    visible_point,
+)
 from penstock.historian.worker import HistorianWorker
-from penstock.model import Point, Refused
+from penstock.model import Point
 from penstock.model.point import NAME_BY_KIND
-from penstock.model.time import parse_ns
-from penstock.security.principal import Principal
-from penstock.security.routes import requires
 from penstock.world import Clock
 
-Viewer = Annotated[Principal, requires("view", is_anywhere=True)]
 LAST_MAX = 10_000
 PX_MIN = 10
-# 1824 to 2116: far from the ends of int64, so that widening a span cannot overflow.
-TIME_NS_MAX = 2**62
 JsonValue = float | str | None
-
-
-class PointDirectory(Protocol):
-    """Where the routes find a point by its identity; the registry has it."""
-
-    def by_id(self, id_: UUID) -> Point | None:
-        """The point, or None."""
-        ...
 
 
 class TrendRequest(BaseModel):
@@ -101,8 +95,8 @@ def _add_trends(router: APIRouter, historian: HistorianWorker, directory: PointD
     @router.post("/trend", response_class=Response)
     async def post_trend(principal: Viewer, request: TrendRequest) -> Response:
         """Columns for a chart: docs/reference/formats/trend.md."""
-        from_ns, to_ns = _span(request.from_ns, request.to_ns)
-        points = [_visible(directory, principal, id_) for id_ in request.points]
+        from_ns, to_ns = span_of(request.from_ns, request.to_ns)
+        points = [visible_point(directory, principal, id_) for id_ in request.points]
         handles = [None if point is None else point.handle for point in points]
         answer = await historian.query(
             lambda snapshot: trend(snapshot, handles, from_ns, to_ns, request.px, request.mode),
@@ -118,8 +112,10 @@ def _add_trends(router: APIRouter, historian: HistorianWorker, directory: PointD
         to: str,
     ) -> StreamingResponse:
         """All samples of the points as CSV, streamed, one point behind the other."""
-        from_ns, to_ns = _span(from_, to)
-        wanted = [_existing(directory, principal, id_) for id_ in _ids(points, CSV_POINTS_MAX)]
+        from_ns, to_ns = span_of(from_, to)
+        wanted = [
+            existing_point(directory, principal, id_) for id_ in ids_of(points, CSV_POINTS_MAX)
+        ]
         asked = [
             CsvPoint(point.handle, point.path, point.unit, point.simulated) for point in wanted
         ]
@@ -137,7 +133,7 @@ def _add_last(
     @router.get("/points/last")
     async def get_last(principal: Viewer, ids: str) -> LastAnswer:
         """Newest samples of up to 10,000 points."""
-        wanted = [_visible(directory, principal, id_) for id_ in _ids(ids, LAST_MAX)]
+        wanted = [visible_point(directory, principal, id_) for id_ in ids_of(ids, LAST_MAX)]
         known = [point for point in wanted if point is not None]
         rows = historian.historian.last.rows(np.array([point.handle for point in known], np.uint32))
         found = {point.id: last_view(point, rows, row) for row, point in enumerate(known)}
@@ -158,9 +154,9 @@ def _add_samples(router: APIRouter, historian: HistorianWorker, directory: Point
         cursor: str = "",
     ) -> SamplesView:
         """Raw samples with from <= time < to, a page at a time."""
-        point = _existing(directory, principal, point_id)
-        from_ns, to_ns = _span(from_, to)
-        after = _cursor(cursor)
+        point = existing_point(directory, principal, point_id)
+        from_ns, to_ns = span_of(from_, to)
+        after = cursor_of(cursor)
         rows, following = await historian.query(
             partial(
                 raw,
@@ -203,53 +199,3 @@ def _json(item: float | str | None) -> JsonValue:
     if isinstance(item, float):
         return item if math.isfinite(item) else None
     return None if item is None else str(item)
-
-
-def _visible(directory: PointDirectory, principal: Principal, id_: UUID) -> Point | None:
-    point = directory.by_id(id_)
-    return point if point is not None and principal.may("view", point.asset) else None
-
-
-def _existing(directory: PointDirectory, principal: Principal, id_: UUID) -> Point:
-    point = _visible(directory, principal, id_)
-    if point is None:
-        raise Refused("not_found", f"There is no point {id_}.")
-    return point
-
-
-def _ids(text: str, count_max: int) -> Sequence[UUID]:
-    words = [word for word in text.split(",") if word]
-    if len(words) > count_max:
-        raise Refused("too_large", f"At most {count_max} points at once.")
-    try:
-        return [UUID(word) for word in words]
-    except ValueError as error:
-        raise Refused("invalid_request", "The list of points holds no UUID.") from error
-
-
-def _span(from_: str, to: str) -> tuple[int, int]:
-    from_ns, to_ns = _time(from_), _time(to)
-    if from_ns >= to_ns:
-        raise Refused("invalid_request", "The span ends before it begins.")
-    return from_ns, to_ns
-
-
-def _time(text: str) -> int:
-    """Integer nanoseconds, or RFC 3339."""
-    try:
-        is_number = text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()
-        time_ns = int(text) if is_number and len(text) <= 20 else parse_ns(text)
-    except ValueError as error:
-        raise Refused("invalid_request", f"{text[:40]!r} is not a time.") from error
-    if abs(time_ns) > TIME_NS_MAX:
-        raise Refused("invalid_request", "Times lie between the years 1824 and 2116.")
-    return time_ns
-
-
-def _cursor(text: str) -> Cursor | None:
-    if not text:
-        return None
-    try:
-        return Cursor.parse(text)
-    except ValueError as error:
-        raise Refused("invalid_request", "The cursor is not one of ours.") from error

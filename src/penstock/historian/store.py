@@ -14,6 +14,7 @@ import numpy as np
 import structlog
 
 from penstock.codec.layout import Damaged, crc
+from penstock.historian.block_chunk import decode_block
 from penstock.historian.chunk import decode_chunk
 from penstock.historian.columns import Columns, empty_values
 from penstock.historian.segment import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from penstock.model import Block
     from penstock.world import Disk
 
 TABLE_BYTES_MAX = 12 * 1024 * 1024
@@ -89,14 +91,28 @@ class Store:
         kind, rows = kind_of(table, chunk), int(table.rows[chunk])
         first_ns = int(table.first_ns[chunk])
         sequence = int(table.first_sequence[chunk])
-        offset, size = int(table.offset[chunk]), int(table.bytes[chunk])
         try:
-            data = self._disk.read(self.path_of(info.name), offset, size)
-            check_chunk(data, size, int(table.crc[chunk]))
+            data = self._read(info, table, chunk)
             return decode_chunk(data, kind, rows, first_ns, sequence)
         except (Damaged, FileNotFoundError) as error:
-            self._report(f"{info.name}@{offset}", str(error))
+            self._report(f"{info.name}@{int(table.offset[chunk])}", str(error))
             return None
+
+    def block(self, info: SegmentInfo, table: ChunkTable, chunk: int) -> Block | None:
+        """Block of a chunk of kind 4; None (and a named damage) if it cannot be trusted."""
+        point, rows = int(table.point[chunk]), int(table.rows[chunk])
+        try:
+            data = self._read(info, table, chunk)
+            return decode_block(data, point, rows, int(table.first_ns[chunk]))
+        except (Damaged, FileNotFoundError) as error:
+            self._report(f"{info.name}@{int(table.offset[chunk])}", str(error))
+            return None
+
+    def _read(self, info: SegmentInfo, table: ChunkTable, chunk: int) -> bytes:
+        offset, size = int(table.offset[chunk]), int(table.bytes[chunk])
+        data = self._disk.read(self.path_of(info.name), offset, size)
+        check_chunk(data, size, int(table.crc[chunk]))
+        return data
 
     def _keep(self, name: str, table: ChunkTable) -> None:
         with self._lock:

@@ -78,7 +78,7 @@ class SegmentWriter:
         size = np.array([len(piece) for piece in pieces], np.uint32)
         rows, last = sorted_rows.rows, ends - 1
         first_ns, last_ns = rows.time_ns[starts], rows.time_ns[last]
-        late = self._late(handles, first_ns)
+        late = self.late(handles, first_ns)
         length = (ends - starts).astype(np.uint32)
         packed = np.where(length >= PACKED_ROWS_MIN, Encoding.PCODEC, Encoding.RAW)
         table = ChunkTable(
@@ -110,7 +110,7 @@ class SegmentWriter:
         self.tables.append(table)
         self.append(list(pieces))
 
-    def _late(
+    def late(
         self, handles: npt.NDArray[np.uint32], first_ns: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.uint8]:
         """LATE where a chunk does not begin behind what earlier segments have of its point."""

@@ -161,7 +161,7 @@ class Downlink:
         )
         handles = [self._one(block.point) for block in batch.blocks]
         blocks = tuple(
-            type(block)(handle, block.t0_ns, block.dt_ns, block.samples, block.quality, block.flags)
+            block.with_point(handle)
             for handle, block in zip(handles, batch.blocks, strict=True)
             if handle != UNKNOWN
         )

@@ -146,6 +146,11 @@ ERROR_TABLE: dict[str, ErrorEntry] = {
         "A stored security record was changed from outside.",
         "Restore the state database from a backup; `penstock doctor` names the record.",
     ),
+    "data_damaged": ErrorEntry(
+        410,
+        "The stored data is damaged and cannot be read.",
+        "Restore it from a backup; `penstock doctor` names the file.",
+    ),
     "name_taken": ErrorEntry(409, "There is a user of this name.", "Choose another name."),
     "last_administrator": ErrorEntry(
         409,
@@ -154,6 +159,24 @@ ERROR_TABLE: dict[str, ErrorEntry] = {
     ),
     "too_slow": ErrorEntry(
         503, "The answer took too long.", "Ask for less at once, or try again in a moment."
+    ),
+    "sql_invalid": ErrorEntry(
+        422, "The SQL cannot be run.", "Mend it where `detail` says; see the page on SQL."
+    ),
+    "sql_refused": ErrorEntry(
+        422,
+        "The SQL asks for something that is not served here.",
+        "Send one SELECT over `samples` and `points`; see the page on SQL.",
+    ),
+    "sql_too_wide": ErrorEntry(
+        413,
+        "The query would read more of the history than is allowed.",
+        "Add the bound that `detail` names, or export.",
+    ),
+    "sql_too_large": ErrorEntry(
+        413,
+        "The query needs more memory or gives a larger answer than is allowed.",
+        "Ask for fewer rows or columns, or aggregate.",
     ),
     "bad_request": ErrorEntry(400, "The request is not understood.", "See `detail`."),
     "method_not_allowed": ErrorEntry(

@@ -23,11 +23,18 @@ TEXT_VALUE_BYTES_MAX = 64 * 1024
 
 
 class ValueKind(IntEnum):
-    """Value kind of a point, fixed for its life. Booleans and enumerations are INT."""
+    """Value kind of a point, fixed for its life. Booleans and enumerations are INT.
+
+    A WAVEFORM moves as Blocks; no Frame is of that kind.
+    """
 
     FLOAT = 1
     INT = 2
     TEXT = 3
+    WAVEFORM = 4
+
+
+FRAME_KINDS = (ValueKind.FLOAT, ValueKind.INT, ValueKind.TEXT)
 
 
 class TimeOrigin(IntEnum):
@@ -117,7 +124,10 @@ class Frame:
         quality: npt.ArrayLike,
         flags: npt.ArrayLike,
     ) -> Frame:
-        """Rows that say something of points and hold NaN, 0 or ""; one quality for all, or each."""
+        """Rows that say something of points and hold NaN, 0 or ""; one quality for all, or each.
+
+        Rows of waveform points are floats, as their live value is.
+        """
         rows = len(point)
         return cls(
             point,
@@ -169,7 +179,7 @@ def concatenate(frames: Sequence[Frame]) -> Frame:
 def _no_values(kind: ValueKind, rows: int) -> Values:
     if kind is ValueKind.TEXT:
         return TextColumn(np.zeros(rows + 1, np.uint32), np.zeros(0, np.uint8))
-    return np.full(rows, np.nan) if kind is ValueKind.FLOAT else np.zeros(rows, np.int64)
+    return np.zeros(rows, np.int64) if kind is ValueKind.INT else np.full(rows, np.nan)
 
 
 def _concatenate_values(values: list[Values]) -> Values:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
-KIND_BY_NAME = {"float": ValueKind.FLOAT, "int": ValueKind.INT, "text": ValueKind.TEXT}
+KIND_BY_NAME = {kind.name.lower(): kind for kind in ValueKind}
 NAME_BY_KIND = {kind: name for name, kind in KIND_BY_NAME.items()}
 
 

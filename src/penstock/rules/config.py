@@ -199,6 +199,10 @@ def _wrong(place: str, config: LimitRuleConfig, point: Point | None) -> Iterator
         yield ConfigProblem(
             f"{place}.point", f"{config.point!r} is a text; a limit needs a number."
         )
+    if point.kind is ValueKind.WAVEFORM:
+        yield ConfigProblem(
+            f"{place}.point", f"{config.point!r} is a waveform; a limit needs a number."
+        )
     if point.kind is ValueKind.INT and abs(config.level) >= _INT64_LIMIT:
         yield ConfigProblem(f"{place}.level", "The level does not fit into 64 bits.")
     low, high = point.low, point.high

@@ -57,7 +57,7 @@ export interface Point {
   name: string;
   label: string;
   description: string;
-  kind: "float" | "int" | "text";
+  kind: "float" | "int" | "text" | "waveform";
   unit: string;
   unit_label: string;
   low: number | null;

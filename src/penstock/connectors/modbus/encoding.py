@@ -113,6 +113,8 @@ def wire_order(value_type: ValueType, order: str) -> str:
 
 def kind_problem(value_type: ValueType, kind: ValueKind) -> str | None:
     """Why a point of this kind cannot take values of this type; None when it can."""
+    if kind is ValueKind.WAVEFORM:
+        return "registers hold single values; kind waveform is for connectors that read bursts"
     if (value_type.form is Form.STRING) != (kind is ValueKind.TEXT):
         return f"kind {kind.name.lower()} does not fit type {value_type.name}"
     if value_type.form is Form.FLOAT and kind is ValueKind.INT:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import structlog
 
-from penstock.model import Batch, Flag, Frame, Quality, TimeOrigin, ValueKind
+from penstock.model import Batch, Block, Flag, Frame, Quality, TimeOrigin, ValueKind
+from penstock.model.frame import FRAME_KINDS
 from penstock.model.system_path import is_system_path
 from penstock.state import patiently
 
@@ -66,19 +67,29 @@ class AbsenceWatch:
         if not points:
             return
         log.warning("field_absent", points=len(points))
-        frames = absent_frames(points, self._clock.now_ns())
-        batch = Batch(self._origin, next(self._sequences), frames)
+        now_ns = self._clock.now_ns()
+        frames, blocks = absent_frames(points, now_ns), absent_blocks(points, now_ns)
+        batch = Batch(self._origin, next(self._sequences), frames, blocks)
         await patiently(lambda: self._log.append_batch(batch), self._clock, "absence")
 
 
 def absent_frames(points: list[Point], time_ns: int) -> tuple[Frame, ...]:
     """One row a point: bad for what a device feeds, 0 for "answers" of the device itself."""
     frames = []
-    for kind in ValueKind:
+    for kind in FRAME_KINDS:
         of_kind = [point for point in points if point.kind == kind]
         if of_kind:
             frames.append(_frame(kind, of_kind, time_ns))
     return tuple(frames)
+
+
+def absent_blocks(points: list[Point], time_ns: int) -> tuple[Block, ...]:
+    """The same for the waveforms among the points."""
+    return tuple(
+        Block.without_samples(point.handle, time_ns, Quality.BAD_NO_COMMUNICATION, _FLAGS)
+        for point in points
+        if point.kind is ValueKind.WAVEFORM
+    )
 
 
 def _frame(kind: ValueKind, points: list[Point], time_ns: int) -> Frame:

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from penstock.alarms.routes import alarm_router
 from penstock.commands.routes import command_router
+from penstock.historian.block_routes import block_routes
 from penstock.historian.routes import routes as historian_routes
 from penstock.model import ConfigError, Refused
 from penstock.node.core.apply import Applier, Prepared
@@ -61,6 +62,7 @@ def build_app(core: "Core") -> PenstockApp:
     names = parts.security.principal_names
     routers = (
         historian_routes(parts.historian, parts.registry, parts.clock),
+        block_routes(parts.historian, parts.registry),
         registry_routes(
             lambda: parts.registry.snapshot, lambda id_: limits_of(core.rule_worker.rules, id_)
         ),

@@ -22,6 +22,8 @@ LINGER_S = 0.004
 ROWS_MAX = 32_768
 # Half of what a Batch may have; the rest is for its columns of numbers.
 BYTES_MAX = 4 * 1024 * 1024
+# Headers of a Block, so that Blocks without samples are bounded too.
+BLOCK_BYTES = 128
 
 
 class Collector:
@@ -43,7 +45,7 @@ class Collector:
                 self._make_room(len(frame), _text_bytes(frame))
                 self._frames[frame.kind].append(frame)
         for block in blocks:
-            self._make_room(0, block.samples.nbytes)
+            self._make_room(0, block.samples.nbytes + BLOCK_BYTES)
             self._blocks.append(block)
         if self._timer is None and (self._rows or self._blocks):
             self._timer = asyncio.get_running_loop().call_later(self._linger_s, self.flush)

@@ -23,7 +23,7 @@ from penstock.node.field.loss import (
     on_silence,
     on_time,
 )
-from penstock.node.field.rows import connected_frame, count_good, lost_frames
+from penstock.node.field.rows import connected_frame, count_good, lost_blocks, lost_frames
 from penstock.node.field.schedule import Schedule
 from penstock.plugin import ReadBack, WriteOutcome, WriteResult
 
@@ -283,7 +283,8 @@ class LineRunner:
         else:
             log.warning("device_lost", connector=self.plan.name, device=device.name)
             device.answer_ms = None
-            self._collector.add(lost_frames(device.points, self._kinds, time_ns))
+            frames = lost_frames(device.points, self._kinds, time_ns)
+            self._collector.add(frames, lost_blocks(device.points, self._kinds, time_ns))
         self._collector.add([connected_frame(device.connected_handle, time_ns, is_connected)])
 
     async def _pause(self) -> None:

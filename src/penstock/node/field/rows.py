@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from penstock.model import Flag, Frame, Quality, TimeOrigin, ValueKind
+from penstock.model import Block, Flag, Frame, Quality, TimeOrigin, ValueKind
+from penstock.model.frame import FRAME_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ _NO_VALUE = int(TimeOrigin.RECEIPT) | int(Flag.NO_VALUE)
 def lost_frames(points: Sequence[int], kinds: Mapping[int, ValueKind], time_ns: int) -> list[Frame]:
     """One bad row without a value for each point, one frame a kind."""
     frames = []
-    for kind in ValueKind:
+    for kind in FRAME_KINDS:
         handles = [handle for handle in points if kinds[handle] == kind]
         if handles:
             point = np.array(handles, np.uint32)
@@ -25,6 +26,15 @@ def lost_frames(points: Sequence[int], kinds: Mapping[int, ValueKind], time_ns: 
                 Frame.without_values(point, kind, time_ns, Quality.BAD_NO_COMMUNICATION, _NO_VALUE)
             )
     return frames
+
+
+def lost_blocks(points: Sequence[int], kinds: Mapping[int, ValueKind], time_ns: int) -> list[Block]:
+    """The same for the waveforms among the points: a bad Block without samples each."""
+    return [
+        Block.without_samples(handle, time_ns, Quality.BAD_NO_COMMUNICATION, _NO_VALUE)
+        for handle in points
+        if kinds[handle] is ValueKind.WAVEFORM
+    ]
 
 
 def connected_frame(handle: int, time_ns: int, is_connected: bool) -> Frame:
