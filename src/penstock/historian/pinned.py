@@ -8,14 +8,14 @@ that keeps the listed files stays with core, as the pin's lease.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from penstock.historian.encode import DecimalHints
 from penstock.historian.flush import write_segment
-from penstock.historian.head import HeadRows, HeadView
+from penstock.historian.head import HeadBlocks, HeadRows, HeadView
 from penstock.historian.last import LastTable
 from penstock.historian.manifest import Manifest, decode_manifest, encode_manifest
 from penstock.historian.query import Snapshot
@@ -99,8 +99,16 @@ def open_pinned(disk: Disk, folder: Path, spool: Path, document: Document) -> Sn
 
 
 def _part_of(view: HeadView, handles: npt.NDArray[np.uint32], to_ns: int | None) -> HeadView:
-    """Rows of these points before `to_ns`."""
-    return replace(view, kinds=tuple(_rows_of(rows, handles, to_ns) for rows in view.kinds))
+    """Rows and Blocks of these points that begin before `to_ns`."""
+    kinds = tuple(_rows_of(rows, handles, to_ns) for rows in view.kinds)
+    point = view.blocks.point
+    items = view.blocks.items[: len(point)]
+    is_wanted = np.isin(point, handles)
+    if to_ns is not None and len(items):
+        is_wanted &= np.array([item.block.t0_ns for item in items]) < to_ns
+    index = np.flatnonzero(is_wanted)
+    blocks = HeadBlocks(point[index], [items[n] for n in index.tolist()])
+    return HeadView(kinds, view.after, view.sequence, blocks)
 
 
 def _rows_of(rows: HeadRows, handles: npt.NDArray[np.uint32], to_ns: int | None) -> HeadRows:
