@@ -70,6 +70,14 @@ class Disk(Protocol):
         """Names in the folder, sorted; empty when there is no folder."""
         ...
 
+    def settle(self, folder: Path) -> None:
+        """Make the names in the folder durable, as they are now.
+
+        A process whose sync of the folder failed leaves names that the next one can see
+        and a power cut can take back: settle before anything rests on them.
+        """
+        ...
+
     def size(self, path: Path) -> int:
         """Bytes of the file; FileNotFoundError."""
         ...
@@ -324,6 +332,10 @@ class SystemDisk:
     def list(self, folder: Path) -> list[str]:
         """Sorted names; empty when there is no folder."""
         return self._calls.names(folder)
+
+    def settle(self, folder: Path) -> None:
+        """Sync the folder."""
+        self._calls.sync_folder(folder)
 
     def size(self, path: Path) -> int:
         """Bytes of the file."""
