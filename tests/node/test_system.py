@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from penstock.log import ReaderHandle
 from penstock.model.event import Json
-from penstock.node.core.system import connection_rows, notices
+from penstock.node.core.system import connection_rows, log_notices, notices
 from penstock.node.core.views import ConnectionView, NoticeView
 
 Document = dict[str, Json]
@@ -42,6 +43,17 @@ def test_a_connection_says_how_it_is_and_shows_its_counters(
     assert 75.0 == view.good_pct
     assert 7 == view.counters["splits"]
     assert (2, 1) == (view.missed, view.stretched)
+
+
+def test_readers_that_lost_records_are_named() -> None:
+    link, fine = (ReaderHandle(name, False, None, lambda _: None) for name in ("link", "fine"))
+    link.dropped, link.poisoned = 12, 1
+    found = [NoticeView.model_validate(row) for row in log_notices([fine, link], is_paused=True)]
+
+    expected = ["retention_paused", "reader_dropped", "reader_poisoned"]
+    assert expected == [notice.code for notice in found]
+    assert {"reader": "link", "owner": "core", "records": 12} == found[1].params
+    assert [] == log_notices([fine], is_paused=False)
 
 
 def test_notices_name_the_worst_first() -> None:

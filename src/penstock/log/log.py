@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from penstock.world import Clock, Disk
 
 log = structlog.get_logger(__name__)
-READERS_MAX = 256
 
 
 class Log:
@@ -60,6 +59,7 @@ class Log:
         self._origin = origin
         self._page = page
         self._writer = writer
+        self.retention = writer.retention
         store = FileStore(folder, disk)
         self._reader = FileReader(store)
         self.upkeep = Upkeep(folder, disk, settings, writer, writer.clock)
@@ -209,14 +209,19 @@ class Log:
         return reading.records
 
     def declare_reader(
-        self, name: str, *, blocks: bool, lag_bytes_max: int | None = None
+        self,
+        name: str,
+        *,
+        blocks: bool,
+        owner: str = "core",
+        lag_bytes_max: int | None = None,
+        lag_s_max: float | None = None,
     ) -> ReaderHandle:
-        """Files are kept for this reader from now on, as far as its kind allows."""
-        assert len(self._writer.readers) < READERS_MAX
-        assert all(reader.name != name for reader in self._writer.readers), name
-        handle = ReaderHandle(name, blocks, lag_bytes_max, self._writer.readers.remove)
-        self._writer.readers.append(handle)
-        return handle
+        """Files are kept for this reader from now on, as far as its kind and limits allow.
+
+        What a limit takes from it becomes a gap record with its name, and is counted.
+        """
+        return self.retention.declare(name, blocks, owner, lag_bytes_max, lag_s_max)
 
     def statistics(self) -> dict[str, int]:
         """Counters and states for the System page."""
@@ -238,6 +243,7 @@ class Log:
                 "cache_bytes": self._cache.size,
                 "gaps": self._damage.gaps,
                 "lost_records": self._damage.lost_records,
+                "is_retention_paused": int(writer.receive_time.is_paused),
                 "is_full": int(writer.space.is_full or writer.is_at_limit),
                 "has_ballast": int(writer.space.has_ballast),
             }

@@ -20,9 +20,10 @@ from penstock.codec.record import RecordKind, encode_record
 from penstock.log.entry import Entry, Outcome
 from penstock.log.files import LogFile
 from penstock.log.head import head_entries
+from penstock.log.receive_time import ReceiveTime, load_jump
 from penstock.log.record import LogRecord
 from penstock.log.recovery import Recovered, recover
-from penstock.log.retention import ReaderHandle, deletable, drop_from
+from penstock.log.retention import Departure, Retention
 from penstock.log.space import Space, is_full_error
 from penstock.log.store import FileStore
 from penstock.log.watermark import WATERMARK_NAME, WatermarkPage, open_page
@@ -80,7 +81,8 @@ class LogWriter:
         self._receive_ns = recovered.receive_ns
         self.dictionary: dict[int, DictionaryEntry] = dict(recovered.dictionary)
         self.space = Space(folder, disk, settings.ballast_bytes)
-        self.readers: list[ReaderHandle] = []
+        self.receive_time = ReceiveTime(recovered.receive_ns, load_jump(folder, disk))
+        self.retention = Retention(self._store, settings, origin, self.receive_time)
         self.files: tuple[LogFile, ...] = tuple(recovered.files)
         self.sizes = dict(recovered.sizes)
         self.incarnation = recovered.incarnation
@@ -100,7 +102,7 @@ class LogWriter:
         """
         outcome = Outcome()
         self.space.check()
-        self._delete_files()
+        entries = [*self.retention.gaps(self._delete_files()), *entries]
         for _ in range(_ATTEMPTS_MAX):
             entries = self._admit(entries, outcome)
             if not entries and (outcome.refused or self._open is not None):
@@ -127,7 +129,9 @@ class LogWriter:
         if self._open is not None and self._open.size + size > self._settings.file_bytes_max:
             self.close()
             self._delete_files()
-        receive_ns = max(self._receive_ns, self.clock.now_ns())
+        now_ns = self.clock.now_ns()
+        self.receive_time.note(now_ns, self.clock.monotonic_ns())
+        receive_ns = max(self._receive_ns, now_ns)
         buffers: list[Buffer] = []
         if self._open is None:
             buffers.append(self._begin_file(receive_ns))
@@ -189,6 +193,7 @@ class LogWriter:
             self._learn(entry)
             outcome.written.append((entry, record.sequence))
         outcome.records += records
+        self.retention.note_durable(entries)
 
     def _learn(self, entry: Entry) -> None:
         if isinstance(entry.payload, Batch):
@@ -259,29 +264,25 @@ class LogWriter:
                 room -= entry.size
         return admitted
 
-    def _delete_files(self) -> None:
+    def _delete_files(self) -> list[Departure]:
+        """Delete what may go; the rest of what should, because it needs a gap record first."""
         if len(self.files) < 2 or self.log_bytes <= self._settings.log_bytes_keep:
-            return
+            return []
         if not self.sealed_lock.acquire(blocking=False):
-            return
+            return []
         try:
-            self._delete_chosen()
+            return self._delete_due()
         finally:
             self.sealed_lock.release()
 
-    def _delete_chosen(self) -> None:
-        readers = list(self.readers)
-        chosen = deletable(
-            self.files,
-            self.sizes,
-            readers,
-            bytes_keep=self._settings.log_bytes_keep,
-            bytes_max=self._settings.log_bytes_max - self._settings.group_bytes_max,
-        )
-        for file in chosen:
-            drop_from(readers, file, self.files[self.files.index(file) + 1])
-            log.info("log_file_deleted", file=file.name)
-            self._forget_file(file)
+    def _delete_due(self) -> list[Departure]:
+        due = self.retention.departures(self.files, self.sizes.copy())
+        while due and self.retention.may_go(due[0]):
+            item = due.pop(0)
+            self.retention.note_gone(item)
+            log.info("log_file_deleted", file=item.file.name)
+            self._forget_file(item.file)
+        return due
 
 
 def open_writer(

@@ -16,6 +16,7 @@ from penstock.alarms.projector import AlarmProjector
 from penstock.alarms.routes import AlarmAnswers
 from penstock.alarms.worker import RuleWorker
 from penstock.log.compress import compressed_of, document_of
+from penstock.log.watch import LogWatch
 from penstock.model import ConfigError, Refused
 from penstock.node.core.absence import AbsenceWatch
 from penstock.node.core.apply import Applier, Prepared
@@ -98,6 +99,7 @@ class Core:
             self.rule_worker,
             self.hub,
             {
+                "log_reader": lambda: parts.log.retention.statistics(parts.log.durable),
                 "downlink": lambda: self.field.counters,
                 "compute": lambda: self.compute.statistics() | self.pins.statistics(),
                 "alarms": self.projector.statistics,
@@ -158,6 +160,7 @@ class Core:
                 group.create_task(self._first_apply(), name="apply"),
                 group.create_task(self._keep_house(), name="house"),
                 group.create_task(parts.log.upkeep.run(self._compress_log), name="log-upkeep"),
+                group.create_task(self._watch_log(), name="log-watch"),
                 group.create_task(self.status.sampler.run(), name="sampler"),
                 group.create_task(self.pins.run(), name="pins"),
             ]
@@ -237,6 +240,12 @@ class Core:
             await asyncio.sleep(TIDY_S)
             await self.parts.security.tidy()
             await asyncio.to_thread(self.parts.certificates.renew_if_due)
+
+    async def _watch_log(self) -> None:
+        parts = self.parts
+        await LogWatch(
+            parts.log, parts.log.retention, parts.home.log, parts.disk, parts.clock
+        ).run()
 
     async def _compress_log(self, file: LogFile, end: int) -> Compressed:
         """Compute reads and writes; the log swaps."""

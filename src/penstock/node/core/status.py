@@ -12,6 +12,7 @@ from penstock.node.core.system import (
     cpu_counters,
     disk_row,
     job_rows,
+    log_notices,
     notices,
     process_rows,
 )
@@ -83,6 +84,7 @@ class NodeStatus:
                 audit_ok=audit.is_unbroken,
                 log_gaps=log["gaps"],
             )
+            + log_notices(parts.log.retention.readers, is_paused=bool(log["is_retention_paused"]))
             + self._configuration_notices()
         )
         return {

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from penstock.log import ReaderHandle
     from penstock.model.event import Json
     from penstock.node.core.sampler import Sampler
 
@@ -196,6 +197,18 @@ def notices(
         for row in connections
         if row["state"] in ("lost", "slow")
     ]
+    return found
+
+
+def log_notices(readers: Sequence[ReaderHandle], *, is_paused: bool) -> list[Document]:
+    """What limits and poisoned records took from readers, and a clock that jumped."""
+    found = [_notice("retention_paused", "warning", {})] if is_paused else []
+    for reader in readers:
+        who: Document = {"reader": reader.name, "owner": reader.owner}
+        if reader.dropped:
+            found.append(_notice("reader_dropped", "warning", who | {"records": reader.dropped}))
+        if reader.poisoned:
+            found.append(_notice("reader_poisoned", "warning", who | {"records": reader.poisoned}))
     return found
 
 
