@@ -306,6 +306,8 @@ def test_a_correction_that_is_shorter_hides_the_end_of_the_old_one_too() -> None
     heads, _ = blocks(store.pin(), 1, T0 + 500 * S, T0 + 600 * S, limit=10)
 
     assert 0 == len(heads)
+    assert 1 == len(blocks(store.pin(), 1, T0 - S, T0 + S, limit=10)[0])
+    assert 0 == len(blocks(store.pin(), 1, T0 - 2 * S, T0 - S, limit=10)[0])
 
 
 def test_a_correction_within_one_record_replaces_only_what_came_before_it() -> None:

@@ -63,6 +63,7 @@ def operations(rig: Rig) -> list[tuple[str, str, str]]:
         "point_id": rig.point("set-point")["id"],
         "alarm_id": rig.anna.get("/alarms", state="all")["alarms"][0]["id"],
         "command_id": str(uuid.uuid4()),
+        "t0_ns": "1790000000000000000",
         "user_id": user["id"],
     }
     return [
@@ -226,6 +227,8 @@ def test_one_subtree_sees_nothing_beside_it(rig: Rig) -> None:
     assert values[0] is None
     assert values[1]["value"] == 33.0
     assert 404 == cell.ask("GET", f"/points/{annex['id']}/samples", params=SPAN).status_code
+    for place in ("blocks", "blocks/1790000000000000000"):
+        assert 404 == cell.ask("GET", f"/points/{annex['id']}/{place}", params=SPAN).status_code
     csv = {"points": annex["id"], **SPAN}
     assert 404 == cell.ask("GET", "/trend.csv", params=csv).status_code
     assert len(trend(cell, stranger)) == len(trend(cell, annex["id"]))

@@ -200,10 +200,11 @@ def judge_blocks(
     is_first = np.ones(len(found), bool)
     is_first[1:] = found.t0_ns[1:] != found.t0_ns[:-1]
     begin = np.flatnonzero(is_first)
-    end = np.append(begin[1:], len(found))
-    for first, last in zip(begin.tolist(), end.tolist(), strict=True):
-        if last - first > 1:
-            _judge_moment(found, range(first, last), read, is_duplicate, is_hidden)
+    length = np.diff(begin, append=len(found))
+    is_shared = length > 1
+    moments = zip(begin[is_shared].tolist(), length[is_shared].tolist(), strict=True)
+    for first, count in moments:
+        _judge_moment(found, range(first, first + count), read, is_duplicate, is_hidden)
     return is_duplicate, is_hidden
 
 
