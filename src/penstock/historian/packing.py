@@ -7,6 +7,7 @@ fills what it can of a wrong destination and says so only in its progress.
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,22 +28,43 @@ class Shape(IntEnum):
     WALK = 1
     """Integers whose steps are smaller than their spread: counters, times, slow quantities."""
     UNKNOWN = 2
+    FLOAT_LEVEL = 3
+    """Floats that scatter around a level; pcodec looks for a resolution in them."""
+    FLOAT_WALK = 4
+    """Floats whose steps are smaller than their spread."""
+    TIMES = 5
+    """Times whose unit pcodec shall look for."""
 
 
 # From compression level 8 on the cost doubles and nothing is saved.
 _LEVEL = 4
+_CLASSIC, _AUTO = ModeSpec.classic(), ModeSpec.auto()
+_VALUES, _STEPS = DeltaSpec.no_op(), DeltaSpec.try_consecutive(1)
 _CONFIGS = {
-    Shape.LEVEL: ChunkConfig(_LEVEL, mode_spec=ModeSpec.classic(), delta_spec=DeltaSpec.no_op()),
-    Shape.WALK: ChunkConfig(
-        _LEVEL, mode_spec=ModeSpec.classic(), delta_spec=DeltaSpec.try_consecutive(1)
-    ),
+    Shape.LEVEL: ChunkConfig(_LEVEL, mode_spec=_CLASSIC, delta_spec=_VALUES),
+    Shape.WALK: ChunkConfig(_LEVEL, mode_spec=_CLASSIC, delta_spec=_STEPS),
     Shape.UNKNOWN: ChunkConfig(_LEVEL),
+    Shape.FLOAT_LEVEL: ChunkConfig(_LEVEL, mode_spec=_AUTO, delta_spec=_VALUES),
+    Shape.FLOAT_WALK: ChunkConfig(_LEVEL, mode_spec=_AUTO, delta_spec=_STEPS),
+    Shape.TIMES: ChunkConfig(_LEVEL, mode_spec=_AUTO, delta_spec=_STEPS),
 }
 
 
 def pack(column: npt.NDArray[np.generic], shape: Shape) -> bytes:
     """Compressed bytes of a column of 32 or 64 bit numbers."""
     packed: bytes = simple_compress(column, _CONFIGS[shape])
+    return packed
+
+
+@lru_cache(64)
+def _periodic(period: int) -> ChunkConfig:
+    mode = ModeSpec.try_int_mult(period)
+    return ChunkConfig(_LEVEL, mode_spec=mode, delta_spec=_STEPS)
+
+
+def pack_periodic(column: npt.NDArray[np.int64], period: int) -> bytes:
+    """Times that lie near multiples of `period`: its multiples and what is left, apart."""
+    packed: bytes = simple_compress(column, _periodic(period))
     return packed
 
 
