@@ -100,10 +100,11 @@ def check_positions(core: Core) -> None:
     names = core.disk.list(SEGMENTS)
     missing = [info.name for info in manifest.segments if info.name not in names]
     assert not missing, f"listed and not there: {missing}"
-    handles = {reader.name: reader.position for reader in log._writer.readers}
-    assert handles["historian"] <= max(manifest.sequence, 0), "the log may forget too much"
+    assert core.projection is not None
+    history, projection = worker._follower._handle, core.projection._handle
+    assert history.position <= manifest.sequence, "the log may forget what no manifest has"
     ids, position = core.database.stored()
-    assert handles["effects"] <= position, "the projection is ahead of its transaction"
+    assert projection.position <= position, "the projection is ahead of its transaction"
     due = [id_ for id_, sequence in core.oracle.events.items() if sequence <= position]
     assert ids == due, "the position is not that of the effects"
     first, needed = log.first_sequence, min(manifest.sequence, position)

@@ -258,7 +258,7 @@ class Schedule:
 
     def _move(self, lane: Lane) -> None:
         if lane.works and (not lane.results or self.chance.random() < 0.5):
-            if not self.is_calm and self.chance.random() < 0.03:
+            if not self.is_calm and self.chance.random() < 0.05:
                 self.aim()
             lane.run()
         else:
@@ -305,12 +305,12 @@ class Schedule:
 
     def aim(self) -> None:
         """A fault that hits the work which is about to run, and perhaps what repairs it."""
-        chance, at = self.chance, 0
+        chance, at = self.chance, chance_of(self.chance, 20)
         for _ in range(chance.choice((1, 1, 2, 3))):
-            at += chance.randint(1, 9)
             kind = chance.choice((errno.EIO, errno.EIO, errno.ENOSPC, 0, 1))
             error = OSError(kind, "simulated") if kind > 1 else Killed() if kind else PowerCut()
             self.disk.fail_at(at, error)
+            at += chance_of(chance, 12)
 
     def fault(self) -> None:
         """At a random call in the near future; or less space, or more."""
@@ -413,6 +413,11 @@ class Schedule:
     def _state(self) -> str:
         pending = [len(sender.uplink._pending) for sender in self.senders]
         return f"unanswered {len(self.unanswered)}, pending {pending}, core {self.core}"
+
+
+def chance_of(chance: random.Random, most: int) -> int:
+    """1 to `most`, the smaller the likelier."""
+    return chance.randint(1, chance.randint(1, most))
 
 
 def run(seed: int, events: int = EVENTS) -> Schedule:

@@ -63,6 +63,8 @@ class Historian:
         # On disk, written under `_committing` only; what queries see follows it.
         self._committed = manifest
         self._committing = threading.Lock()
+        # Files of manifests whose commit failed: after a crash one of those may count all the same.
+        self._doubtful: frozenset[str] = frozenset()
         self._manifest = manifest
         self._names = names_of(manifest)
         self._holds = Holds()
@@ -192,14 +194,13 @@ class Historian:
             before.last,
             self._hints,
             sealed.incarnation,
-            names_of(before),
+            names_of(before) | self._doubtful,
         )
         with self._committing:
             following = self._committed.following(
                 info, sealed.view.sequence, sealed.incarnation, sealed.last
             )
-            commit(self._disk, self._folder, following)
-            self._committed = following
+            self._commit(following)
         self.remove_replaced()
         return following
 
@@ -225,13 +226,22 @@ class Historian:
         """
         with self._committing:
             following = self._swapped(proposal)
-            commit(self._disk, self._folder, following)
-            self._committed = following
+            self._commit(following)
         self._show(following)
         self._swaps_total += 1
         with self._showing:
             self._holds.replace(proposal.remove)
         self.remove_replaced()
+
+    def _commit(self, following: Manifest) -> None:
+        """Under `_committing`. What an OSError leaves may count: its files and their names stay."""
+        listed = names_of(following)
+        self._doubtful |= listed - names_of(self._committed)
+        commit(self._disk, self._folder, following)
+        self._committed = following
+        with self._showing:
+            self._holds.replace(self._doubtful - listed)
+        self._doubtful = frozenset()
 
     def _swapped(self, proposal: Proposal) -> Manifest:
         listed = names_of(self._committed)
