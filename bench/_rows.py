@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +70,7 @@ class Signals:
     """
 
     # name: share of the points
-    SHARES = {
+    SHARES: ClassVar = {
         "analog_12_bit": 0.22,  # 4-20 mA through a 12 bit converter, scaled to a range
         "analog_16_bit": 0.16,
         "temperature": 0.16,  # 0.1 degrees

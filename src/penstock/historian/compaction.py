@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import structlog
 
-from penstock.historian.compaction_blocks import Copied, SourceChunks, Unreadable
+from penstock.historian.compaction_blocks import Copied, SourceChunks
 from penstock.historian.compaction_plan import (
     DAY_NS,
     Plan,
     Source,
+    Unreadable,
     days_to_merge,
     make_plan,
     waiting,
@@ -73,26 +74,23 @@ def compact_once(
     damage: dict[str, str] = {}
     unreadable: set[str] = set()
     while True:
-        plan = make_plan(disk, folder, manifest, settings, now_ns, damage.__setitem__, unreadable)
-        if plan is None:
-            return None
-        run = _Run(disk, folder, manifest, plan, hints, damage)
         try:
-            added = run.write(report, is_cancelled)
+            plan = make_plan(
+                disk, folder, manifest, settings, now_ns, damage.__setitem__, unreadable
+            )
+            if plan is None:
+                return None
+            added = _Run(disk, folder, manifest, plan, hints, damage).write(report, is_cancelled)
         except Unreadable as error:
-            run.remove()
             damage[error.name] = error.detail
             unreadable.add(error.name)
-        except BaseException:
-            run.remove()
-            raise
-        else:
-            for place, detail in damage.items():
-                _log.error("compaction_met_damage", place=place, detail=detail)
-            if added is None:
-                return None
-            names = tuple(source.info.name for source in plan.sources)
-            return Proposal(manifest.version, names, added)
+            continue
+        for place, detail in damage.items():
+            _log.error("compaction_met_damage", place=place, detail=detail)
+        if added is None:
+            return None
+        names = tuple(source.info.name for source in plan.sources)
+        return Proposal(manifest.version, names, added)
 
 
 class _Run:
@@ -122,13 +120,24 @@ class _Run:
     def write(
         self, report: Callable[[dict[str, int]], None], is_cancelled: Callable[[], bool]
     ) -> tuple[SegmentInfo, ...] | None:
-        """The new files, durable; None when it was cancelled and nothing is left."""
+        """The new files, durable; None when it was cancelled. Unless it succeeds, none is left."""
+        added: tuple[SegmentInfo, ...] | None = None
+        try:
+            if self._write_blocks(report, is_cancelled):
+                added = tuple(self._files[slot].finish() for slot in sorted(self._files))
+        finally:
+            if added is None:
+                self._remove()
+        return added
+
+    def _write_blocks(
+        self, report: Callable[[dict[str, int]], None], is_cancelled: Callable[[], bool]
+    ) -> bool:
         chunks = SourceChunks(self._disk, self._folder, self._plan.sources)
         total, done = chunks.rows, 0
         for block in chunks.blocks(self._on_damage):
             if is_cancelled():
-                self.remove()
-                return None
+                return False
             if isinstance(block, Copied):
                 self._copy(block)
                 done += int(block.table.rows.sum())
@@ -136,9 +145,9 @@ class _Run:
                 self._add(block)
                 done += len(block.rows)
             report({"rows": done, "rows_total": total, "damaged": len(self._damage)})
-        return tuple(self._files[slot].finish() for slot in sorted(self._files))
+        return True
 
-    def remove(self) -> None:
+    def _remove(self) -> None:
         """Take back what was written; what the disk refuses stays until the next start."""
         for file in self._files.values():
             file.abandon()

@@ -15,7 +15,7 @@ import numpy as np
 from penstock.historian.bulk import Filled, decode_texts
 from penstock.historian.chunk import CHUNK_ROWS_MAX
 from penstock.historian.columns import Columns, join
-from penstock.historian.compaction_plan import HOUR_NS, Source, is_day_file
+from penstock.historian.compaction_plan import HOUR_NS, Source, is_day_file, read_bytes
 from penstock.historian.segment import TABLE_DTYPES, ChunkFlag, ChunkTable
 from penstock.historian.writer import DENSE_ROWS, PointRows
 from penstock.model import ValueKind
@@ -246,30 +246,12 @@ class SourceChunks:
         size = self.table.bytes[chunks].astype(np.int64)
         first, last = int(offset.min()), int((offset + size).max())
         if last - first <= 2 * int(size.sum()) + BLOCK_ROWS:
-            return self._read(info.name, first, last - first), offset - first
+            return read_bytes(self._disk, self._folder, info, first, last - first), offset - first
         pieces = [
-            self._read(info.name, at, length)
+            read_bytes(self._disk, self._folder, info, at, length)
             for at, length in zip(offset.tolist(), size.tolist(), strict=True)
         ]
         return b"".join(pieces), np.cumsum(size) - size
-
-    def _read(self, name: str, offset: int, size: int) -> bytes:
-        try:
-            data = self._disk.read(self._folder / name, offset, size)
-        except OSError as error:
-            raise Unreadable(name, str(error)) from error
-        if len(data) != size:
-            raise Unreadable(name, f"only {len(data)} of {size} bytes at {offset}")
-        return data
-
-
-class Unreadable(Exception):
-    """The disk does not give a source's bytes: the segment stays where it is."""
-
-    def __init__(self, name: str, detail: str) -> None:
-        super().__init__(f"{name}: {detail}")
-        self.name = name
-        self.detail = detail
 
 
 def join_rows(parts: list[PointRows]) -> PointRows:

@@ -211,8 +211,8 @@ def _days_within(
     begin = int(table.first_ns[chunk])
     time_ns = np.array([begin], np.int64)
     if int(table.kind[chunk]) <= _KINDS_WITH_ROWS:
-        path = folder / raw.info.name
-        data = disk.read(path, int(table.offset[chunk]), int(table.bytes[chunk]))
+        offset, size = int(table.offset[chunk]), int(table.bytes[chunk])
+        data = read_bytes(disk, folder, raw.info, offset, size)
         if crc(data) == int(table.crc[chunk]):
             rows, sequence = int(table.rows[chunk]), int(table.first_sequence[chunk])
             time_ns = decode_chunk(data, kind_of(table, chunk), rows, begin, sequence).time_ns
@@ -244,6 +244,26 @@ def _has_rows_of(raw: Source, chosen: Collection[int], cut_ns: int) -> bool:
 
 
 # --- reading
+
+
+class Unreadable(Exception):
+    """The disk does not give a source's bytes: the segment stays where it is."""
+
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(f"{name}: {detail}")
+        self.name = name
+        self.detail = detail
+
+
+def read_bytes(disk: Disk, folder: Path, info: SegmentInfo, offset: int, size: int) -> bytes:
+    """Bytes of a source; Unreadable when the disk does not give all of them."""
+    try:
+        data = disk.read(folder / info.name, offset, size)
+    except OSError as error:
+        raise Unreadable(info.name, str(error)) from error
+    if len(data) != size:
+        raise Unreadable(info.name, f"only {len(data)} of {size} bytes at {offset}")
+    return data
 
 
 class _Reader:
