@@ -234,13 +234,23 @@ class LogWriter:
             log.warning("log_cut_failed", file=target.name.name, error=str(error))
         target.file.close()
         if target.size == 0:
+            self._remove_file(target.name)
             self._forget_file(target.name)
 
-    def _forget_file(self, name: LogFile) -> None:
+    def _remove_file(self, name: LogFile) -> bool:
+        """False if the disk refuses: it stays listed, and no newer one may go before it.
+
+        Files that are gone behind one that is there would be records missing at the next start.
+        """
         try:
             self._store.remove(name)
         except OSError as error:
             log.warning("log_remove_failed", file=name.name, error=str(error))
+            return False
+        self._forget_file(name)
+        return True
+
+    def _forget_file(self, name: LogFile) -> None:
         self.files = tuple(file for file in self.files if file != name)
         self.sizes.pop(name, None)
 
@@ -278,10 +288,11 @@ class LogWriter:
     def _delete_due(self) -> list[Departure]:
         due = self.retention.departures(self.files, self.sizes.copy())
         while due and self.retention.may_go(due[0]):
+            if not self._remove_file(due[0].file):
+                return []
             item = due.pop(0)
             self.retention.note_gone(item)
             log.info("log_file_deleted", file=item.file.name)
-            self._forget_file(item.file)
         return due
 
 
