@@ -19,11 +19,11 @@ from penstock.historian.block_query import (
     block_pieces_from,
     block_rows,
 )
-from penstock.historian.columns import UNCERTAIN, Columns, empty_columns, join, merge, values_of
+from penstock.historian.columns import Columns, empty_columns, join, merge
 from penstock.historian.piece import TIME_MAX, TIME_MIN, ChunkRef, Cursor, Piece, may_hold
 from penstock.historian.segment import ChunkFlag
 from penstock.historian.store import Store, lost
-from penstock.model import Flag, TextColumn, ValueKind
+from penstock.model import ValueKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from penstock.historian.holds import Hold
     from penstock.historian.last import LastRows
     from penstock.historian.segment import SegmentInfo
-    from penstock.model.frame import Values
 
 SAMPLES_MAX = 100_000
 _SIDE = int(ChunkFlag.SIDE)
@@ -103,28 +102,26 @@ class Snapshot:
         return merge([rows for rows in found if rows is not None])
 
     def newest_before(self, handle: int, time_ns: int) -> Columns:
-        """The newest visible row before a moment, or no row."""
+        """The newest visible row before a moment, or no row.
+
+        The table of newest samples is no short cut: of three rows of one moment, A, B and
+        A again, it has the last, and history the second, because the third repeats the first.
+        """
         kind = self.kind(handle)
         if kind is None:
             return empty_columns(ValueKind.FLOAT)
-        newest = self._last_row(handle, kind)
-        if self._is_of_history(newest, kind) and int(newest.time_ns[0]) < time_ns:
-            return newest
         rows = self._rows_before(handle, kind, time_ns)
         return rows.slice(max(0, len(rows) - 1), len(rows))
 
-    def newest_valued_before(self, handle: int, time_ns: int) -> Columns:
-        """The newest visible row before a moment that is not bad, or no row."""
+    def newest_used_before(self, handle: int, time_ns: int, used_from: int) -> Columns:
+        """The newest visible row before a moment with at least that quality, or no row."""
         kind = self.kind(handle)
         if kind is None:
             return empty_columns(ValueKind.FLOAT)
-        newest = self.newest_before(handle, time_ns)
-        if len(newest) and int(newest.quality[0]) >= UNCERTAIN:
-            return newest
         while len(rows := self._rows_before(handle, kind, time_ns)):
-            valued = np.flatnonzero(rows.quality >= UNCERTAIN)
-            if len(valued):
-                return rows.slice(int(valued[-1]), int(valued[-1]) + 1)
+            used = np.flatnonzero(rows.quality >= used_from)
+            if len(used):
+                return rows.slice(int(used[-1]), int(used[-1]) + 1)
             time_ns = int(rows.time_ns[0])
         return empty_columns(kind)
 
@@ -148,25 +145,6 @@ class Snapshot:
         if not relevant:
             return empty_columns(kind)
         return self.load(relevant).between(bound, time_ns)
-
-    def _is_of_history(self, newest: Columns, kind: ValueKind) -> bool:
-        """Is the newest sample a row of history, too? Of a Block it is the RMS."""
-        is_known = self.as_of is None or int(newest.sequence[0]) <= self.as_of
-        is_transient = bool(int(newest.flags[0]) & Flag.TRANSIENT)
-        return is_known and not is_transient and kind is not ValueKind.WAVEFORM
-
-    def _last_row(self, handle: int, kind: ValueKind) -> Columns:
-        place = int(np.flatnonzero(self.last.point == handle)[0])
-        cut = slice(place, place + 1)
-        value: Values
-        if kind is ValueKind.TEXT:
-            value = TextColumn.of([self.last.text[place]])
-        else:
-            value = values_of(self.last.bits[cut], kind)
-        last = self.last
-        return Columns(
-            last.time_ns[cut], value, last.quality[cut], last.flags[cut], last.sequence[cut]
-        )
 
     def _pieces_before(self, handle: int, kind: ValueKind, time_ns: int) -> list[Piece]:
         """Pieces that begin before the moment; older segments only while they could matter."""
