@@ -83,7 +83,15 @@ class Plant:
         """As compute does it, and core's commit."""
         span = LogSpan(self.disk, LOG, self.log.durable)
         manifest = self.historian.manifest
-        done = repair_segments(self.disk, FOLDER, manifest, self.found(), span, lambda _bytes: None)
+        done = repair_segments(
+            self.disk,
+            FOLDER,
+            manifest.segments,
+            manifest.version,
+            self.found(),
+            span,
+            lambda _bytes: None,
+        )
         if done.proposal is not None:
             self.historian.swap(done.proposal)
         return done
@@ -215,7 +223,9 @@ async def test_records_that_do_not_fit_the_table_are_not_taken_for_the_lost_rows
     plant.damage(2)
     span = LogSpan(other, LOG, log.durable)
     manifest = plant.historian.manifest
-    done = repair_segments(plant.disk, FOLDER, manifest, plant.found(), span, lambda _bytes: None)
+    done = repair_segments(
+        plant.disk, FOLDER, manifest.segments, 1, plant.found(), span, lambda _bytes: None
+    )
     await log.close()
 
     assert (None, []) == (done.proposal, done.mended)

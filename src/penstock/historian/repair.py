@@ -18,7 +18,7 @@ from penstock.historian.encode import DecimalHints
 from penstock.historian.flush import write_segment
 from penstock.historian.head import Head, clean, stored
 from penstock.historian.last import LastTable
-from penstock.historian.manifest import Manifest, Proposal
+from penstock.historian.manifest import Proposal
 from penstock.historian.rebuild import Source, rebuild_chunks, write_mended
 from penstock.historian.segment import HEADER_BYTES, decode_header, decode_table
 from penstock.log.files import end_of
@@ -51,7 +51,6 @@ class Repaired:
     proposal: Proposal | None = None
     mended: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
-    quarantined: list[str] = field(default_factory=list)
 
 
 class LogSpan:
@@ -91,20 +90,22 @@ class LogSpan:
 def repair_segments(
     disk: Disk,
     folder: Path,
-    manifest: Manifest,
+    segments: Sequence[SegmentInfo],
+    version: int,
     damage: Sequence[Damage],
     log: LogSpan,
     pace: Pace,
 ) -> Repaired:
     """New files for the listed segments that are damaged; core or the doctor commits them.
 
+    `version` is that of the manifest that lists them.
     OSError when the disk refuses a new file; nothing is changed then.
     """
     result = Repaired()
     remove: list[str] = []
     add: list[SegmentInfo] = []
-    names = {info.name for info in manifest.segments}
-    for info in manifest.segments:
+    names = {info.name for info in segments}
+    for info in segments:
         places = [item for item in damage if item.file == info.name]
         if not places:
             continue
@@ -119,7 +120,7 @@ def repair_segments(
             add.append(new)
             names.add(new.name)
     if add:
-        result.proposal = Proposal(manifest.version, tuple(remove), tuple(add))
+        result.proposal = Proposal(version, tuple(remove), tuple(add))
     return result
 
 

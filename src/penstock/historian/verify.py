@@ -79,6 +79,11 @@ class Report:
         """For the link and the API."""
         return asdict(self)
 
+    @property
+    def places(self) -> set[str]:
+        """Names of the damaged files."""
+        return {item.file for item in self.damage}
+
 
 def verify_manifests(disk: Disk, folder: Path, report: Report, pace: Pace) -> None:
     """Every manifest in the folder, also the one kept before the newest."""

@@ -34,6 +34,18 @@ class ComputeSettings(Section):
         description="Space in data/spool for large results that are being fetched.",
     )
 
+    verify_at: str = Field(
+        "02:30",
+        pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$",
+        description="Time of the plant's day at which all files are verified. Empty: never.",
+    )
+    verify_mb_per_s: float = Field(
+        20.0, ge=0.1, le=10_000, description="Megabytes that a verification reads in a second."
+    )
+    repair: bool = Field(
+        True, description="Rebuild what a verification finds damaged, where the log still has it."
+    )
+
     def for_compute(self) -> dict[str, Json]:
         """As JSON for the process that it is about."""
         return self.model_dump(mode="json")

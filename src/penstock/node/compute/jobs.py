@@ -170,8 +170,24 @@ def compress_log(job: Job, fields: Document) -> Document:
     return compress_document(job.disk, job.data / "log" / "0", fields)
 
 
+def verify(job: Job, fields: Document) -> Document:
+    """Judge every byte of the history and the log."""
+    from penstock.node.compute import upkeep  # noqa: PLC0415
+
+    return upkeep.verify(job, fields)
+
+
+def repair(job: Job, fields: Document) -> Document:
+    """Build what is damaged again, where the log still has it."""
+    from penstock.node.compute import upkeep  # noqa: PLC0415
+
+    return upkeep.repair(job, fields)
+
+
 HANDLERS: dict[str, Handler] = {
     "ping": ping,
+    "verify": verify,
+    "repair": repair,
     "compress_log": compress_log,
 }
 """By operation: what runs in a thread."""

@@ -27,6 +27,7 @@ from penstock.node.core.live_feed import alarm_rows, alarms_document
 from penstock.node.core.pins import Pins
 from penstock.node.core.routes import build_app
 from penstock.node.core.status import NodeStatus
+from penstock.node.core.verification import Verification
 from penstock.node.spool import Spool
 from penstock.server.listen import serve
 from penstock.server.live import LiveHub
@@ -77,6 +78,15 @@ class Core:
         spool = Spool(parts.disk, parts.home.data, parts.settings.compute.spool_bytes_max)
         spool.clear()
         self.pins = Pins(parts.historian, self.compute, parts.disk, spool, parts.clock)
+        self.verification = Verification(
+            parts.historian,
+            self.compute,
+            parts.disk,
+            parts.home.data,
+            parts.clock,
+            parts.settings.compute,
+            parts.settings.plant.zone,
+        )
         self.links: dict[str, ChildLink] = {link.name: link for link in (self.field, self.compute)}
         self.commands = build_commands(parts, self.field, self.hub)
         self.field.on_command_state = self.commands.on_state
@@ -96,6 +106,7 @@ class Core:
             parts,
             self.field,
             self.compute,
+            self.verification,
             self.rule_worker,
             self.hub,
             {
@@ -163,6 +174,7 @@ class Core:
                 group.create_task(self._watch_log(), name="log-watch"),
                 group.create_task(self.status.sampler.run(), name="sampler"),
                 group.create_task(self.pins.run(), name="pins"),
+                group.create_task(self.verification.run(), name="verification"),
             ]
             await serve(
                 app,
@@ -190,6 +202,7 @@ class Core:
 
     async def _drain(self) -> None:
         await self.field.close()
+        await self.verification.close()
         await self.compute.close()
         self.absence.close()  # last, because the end of the link starts it
         await self.commands.desk.close()

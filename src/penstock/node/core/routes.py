@@ -9,13 +9,16 @@ from fastapi import APIRouter
 
 from penstock.alarms.routes import alarm_router
 from penstock.commands.routes import command_router
+from penstock.historian.aggregate_routes import aggregate_routes
 from penstock.historian.block_routes import block_routes
 from penstock.historian.routes import routes as historian_routes
+from penstock.historian.views import last_of
 from penstock.model import ConfigError, Refused
 from penstock.node.core.apply import Applier, Prepared
 from penstock.node.core.limits import limits_of
 from penstock.node.core.status import NodeStatus
-from penstock.node.core.views import SystemView
+from penstock.node.core.verification import Verification
+from penstock.node.core.views import SystemView, VerificationStartedView, VerificationView
 from penstock.registry.routes import routes as registry_routes
 from penstock.registry.views import View
 from penstock.rules.rule import Rule
@@ -62,13 +65,17 @@ def build_app(core: "Core") -> PenstockApp:
     names = parts.security.principal_names
     routers = (
         historian_routes(parts.historian, parts.registry, parts.clock),
+        aggregate_routes(parts.historian, parts.registry, parts.clock),
         block_routes(parts.historian, parts.registry),
         registry_routes(
-            lambda: parts.registry.snapshot, lambda id_: limits_of(core.rule_worker.rules, id_)
+            lambda: parts.registry.snapshot,
+            lambda id_: limits_of(core.rule_worker.rules, id_),
+            lambda point: last_of(parts.historian.historian.last, point),
         ),
         alarm_router(core.alarm_answers, core.alarm_desk, parts.clock),
         command_router(core.commands.desk, core.commands.recent, names),
         node_routes(core.status, core.applier, parts.security, lambda: core.rule_worker.rules),
+        verification_routes(core.verification, parts.security),
         live_routes(core.hub, parts.security),
     )
     return create_app(
@@ -113,6 +120,25 @@ def node_routes(
         new = {"added": len(view.added), "changed": len(view.changed), "removed": len(view.removed)}
         await security.audit.record(Entry(who.id, "configuration.apply", "plant", None, dict(new)))
         return view
+
+    return router
+
+
+def verification_routes(verification: Verification, security: Security) -> APIRouter:
+    """Routes below /api/v1 about the bytes on disk."""
+    router = APIRouter(tags=["node"])
+
+    @router.get("/verification", dependencies=[requires("view", is_anywhere=True)])
+    async def get_verification() -> VerificationView:
+        """The last verification of all files: what was read, each damage and what became of it."""
+        return VerificationView.model_validate(verification.document())
+
+    @router.post("/verification", status_code=202)
+    async def post_verification(who: Engineer) -> VerificationStartedView:
+        """Verify now; what is damaged is rebuilt where the log still has it."""
+        job = verification.start()
+        await security.audit.record(Entry(who.id, "verification.start", "data", None, {"job": job}))
+        return VerificationStartedView(job=job)
 
     return router
 

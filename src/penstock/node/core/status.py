@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from penstock.node.core.compute_link import ComputeLink
     from penstock.node.core.field_link import FieldLink
     from penstock.node.core.parts import Parts
+    from penstock.node.core.verification import Verification
     from penstock.server.live import LiveHub
 
     Document = dict[str, Json]
@@ -47,6 +48,7 @@ class NodeStatus:
         parts: Parts,
         field: FieldLink,
         compute: ComputeLink,
+        verification: Verification,
         rules: RuleWorker,
         hub: LiveHub,
         sources: Mapping[str, Statistics],
@@ -54,6 +56,7 @@ class NodeStatus:
         self._parts = parts
         self._field = field
         self._compute = compute
+        self._verification = verification
         self._rules = rules
         self._hub = hub
         self.sources: dict[str, Statistics] = dict(sources)
@@ -85,6 +88,7 @@ class NodeStatus:
                 log_gaps=log["gaps"],
             )
             + log_notices(parts.log.retention.readers, is_paused=bool(log["is_retention_paused"]))
+            + self._verification.notices()
             + self._configuration_notices()
         )
         return {
@@ -95,6 +99,7 @@ class NodeStatus:
             "flow": self._flow(log, history),
             "processes": list(processes),
             "jobs": job_rows(self._compute.jobs),
+            "verification": self._verification.summary(),
             "connections": list(connections),
             "disk": disk,
             "clock": self._clock(),

@@ -64,6 +64,59 @@ class JobView(_View):
     progress: dict[str, str | int | float | bool | None]
 
 
+class VerificationSummaryView(_View):
+    """The last verification of all files; `damaged` places stay, `job` runs now."""
+
+    job: str | None
+    ended_ns: str | None
+    bytes: int
+    rows: int
+    damaged: int
+
+
+class DamageView(_View):
+    """A damaged place below the data folder; `point` is its handle, -1 where it is unknown."""
+
+    place: str
+    what: Literal["file", "header", "table", "chunk", "statistics", "manifest", "log"]
+    detail: str
+    mended: bool
+    why_not: str | None
+    point: int
+    first_ns: str
+    last_ns: str
+
+
+class VerificationResultView(_View):
+    """What was verified, and the damage; `damage` holds the first places of `damage_total`."""
+
+    began_ns: str
+    ended_ns: str
+    manifests: int
+    segments: int
+    chunks: int
+    rows: int
+    log_files: int
+    log_records: int
+    bytes: int
+    damage_total: int
+    damage: list[DamageView]
+    quarantined: list[str]
+
+
+class VerificationView(_View):
+    """The last verification, null before the first; `job` is the one that runs now."""
+
+    job: str | None
+    result: VerificationResultView | None
+
+
+class VerificationStartedView(_View):
+    """The job that verifies; its progress is in GET /system."""
+
+    job: str
+
+
 class ConnectionView(_View):
     """One device. `counters` are those of its line, which it shares with the line's others."""
 
@@ -144,6 +197,7 @@ class SystemView(_View):
     flow: FlowView
     processes: list[ProcessView]
     jobs: list[JobView]
+    verification: VerificationSummaryView
     connections: list[ConnectionView]
     disk: DiskView
     clock: ClockView
