@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from penstock.historian import Historian, HistorianSettings, HistorianWorker
+from penstock.historian.aggregate_routes import aggregate_routes
 from penstock.historian.routes import routes
 from penstock.log import Log, LogSettings
 from penstock.model import Batch, Flag, Origin, Point, Quality, Refused, ValueKind
@@ -73,6 +74,7 @@ async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncCl
     await worker.take_available()
     app = FastAPI(telemetry={"tracing": False})
     app.include_router(routes(worker, Directory(), clock))
+    app.include_router(aggregate_routes(worker, Directory(), clock))
 
     async def viewer(_: object) -> Principal:
         grants = frozenset({Grant("view", "plant")})

@@ -7,7 +7,7 @@ Only the groups of chunks around the asked moments are read, however far apart t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from penstock.historian.query import Snapshot, rows_between
 from penstock.model import Quality, TextColumn, ValueKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
 BAD, UNSURE = int(Quality.BAD_NOT_AVAILABLE), int(Quality.UNCERTAIN_SUB_NORMAL)
@@ -29,8 +31,8 @@ MOMENTS_MAX = 100_000
 class Moments:
     """Values at n moments: `value` float64, int64 or object (texts), of which `is_there` count.
 
-    `quality` u8[n]; `info` u8[n]: 0 a stored sample, 2 between samples; `time_ns` i64[n]: of
-    the sample that the value comes from (0 where there is none).
+    `quality` u8[n]; `info` u8[n]: 0 a stored sample, 2 between samples; `time_ns` i64[n]:
+    when the sample at or before the moment was, where it `has_sample`.
     """
 
     value: npt.NDArray[Any]
@@ -38,6 +40,18 @@ class Moments:
     quality: npt.NDArray[np.uint8]
     info: npt.NDArray[np.uint8]
     time_ns: npt.NDArray[np.int64]
+    has_sample: npt.NDArray[np.bool_]
+
+    def take(self, index: npt.NDArray[np.intp]) -> Moments:
+        """The moments of `index`, in its order."""
+        return Moments(
+            self.value[index],
+            self.is_there[index],
+            self.quality[index],
+            self.info[index],
+            self.time_ns[index],
+            self.has_sample[index],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +78,33 @@ class Around:
     def has_next(self) -> npt.NDArray[np.bool_]:
         """Moments behind which there is a row."""
         return self.before + 1 < len(self.time_ns)
+
+
+def values_at(
+    snapshot: Snapshot,
+    handles: Sequence[int],
+    times_ns: npt.NDArray[np.int64],
+    interpolation: Literal["previous", "stepped", "sloped"],
+    *,
+    treats_uncertain_as_bad: bool,
+) -> dict[int, Moments]:
+    """Values of many points at the same moments, which may come in any order.
+
+    "previous" is the newest sample as it was; "stepped" and "sloped" are interpolated
+    bounding values, which pass over samples that are not used.
+    """
+    moments, place = np.unique(times_ns, return_inverse=True)
+    used_from = GOOD if treats_uncertain_as_bad else UNCERTAIN
+    found = {}
+    for handle in handles:
+        rows = around(snapshot, handle, moments)
+        if interpolation == "previous":
+            answer = previous(rows)
+        else:
+            is_sloped = interpolation == "sloped" and rows.value.dtype != object
+            answer = interpolated(snapshot, handle, rows, is_sloped=is_sloped, used_from=used_from)
+        found[handle] = answer.take(place)
+    return found
 
 
 def around(snapshot: Snapshot, handle: int, moments: npt.NDArray[np.int64]) -> Around:
@@ -109,7 +150,8 @@ def previous(found: Around) -> Moments:
         is_there & (quality >= UNCERTAIN),
         quality,
         np.where(found.is_at, RAW, INTERPOLATED).astype(np.uint8),
-        np.where(is_there, found.time_ns[at], 0),
+        found.time_ns[at],
+        is_there,
     )
 
 
@@ -134,6 +176,7 @@ def simple(found: Around, *, is_sloped: bool, used_from: int, until_ns: int | No
         result.astype(np.uint8),
         np.where(found.is_at, RAW, INTERPOLATED).astype(np.uint8),
         found.time_ns[at],
+        found.before >= 0,
     )
 
 
@@ -161,7 +204,8 @@ def interpolated(
         is_there,
         result.astype(np.uint8),
         np.where(rows.is_at, RAW, INTERPOLATED).astype(np.uint8),
-        np.where(is_there, rows.time_ns[at], 0),
+        rows.time_ns[at],
+        is_there,
     )
 
 
@@ -256,4 +300,5 @@ def _nothing(found: Around) -> Moments:
         np.full(count, BAD, np.uint8),
         np.full(count, INTERPOLATED, np.uint8),
         np.zeros(count, np.int64),
+        np.zeros(count, bool),
     )

@@ -22,11 +22,13 @@ from penstock.historian.flush import write_segment
 from penstock.historian.head import Head, HeadView, clean, rms_frame, stored
 from penstock.historian.holds import Hold, Holds
 from penstock.historian.last import LastRows, LastTable
-from penstock.historian.manifest import Manifest, Proposal, commit, read_newest
+from penstock.historian.manifest import Manifest, Proposal, commit
 from penstock.historian.query import Snapshot
+from penstock.historian.receipts import Receipts
+from penstock.historian.recovery import Start, start_from
 from penstock.historian.segment import decode_table
 from penstock.historian.store import Store
-from penstock.model import ConfigError, ConfigProblem, Flag, Refused, ValueKind
+from penstock.model import Flag, Refused, ValueKind
 from penstock.model.time import SECOND_NS
 
 if TYPE_CHECKING:
@@ -53,11 +55,17 @@ class Historian:
     """History of all points of one log; `Historian.open` makes it."""
 
     def __init__(
-        self, disk: Disk, folder: Path, settings: HistorianSettings, manifest: Manifest
+        self,
+        disk: Disk,
+        folder: Path,
+        settings: HistorianSettings,
+        manifest: Manifest,
+        start: Start | None = None,
     ) -> None:
         self.settings = settings
         self.last = LastTable()
         self.last.load(manifest.last)
+        self.receipts = Receipts(disk, folder)
         self._disk = disk
         self._folder = folder
         # On disk, written under `_committing` only; what queries see follows it.
@@ -65,6 +73,9 @@ class Historian:
         self._committing = threading.Lock()
         # Files of manifests whose commit failed: after a crash one of those may count all the same.
         self._doubtful: frozenset[str] = frozenset()
+        # What the manifest before the newest needs: it counts when the newest is damaged.
+        self._older_names = start.older_names if start else names_of(manifest)
+        self._older_sequence = start.older_sequence if start else manifest.sequence
         self._manifest = manifest
         self._names = names_of(manifest)
         self._holds = Holds()
@@ -80,32 +91,22 @@ class Historian:
         self._blocks_total = 0
 
     @classmethod
-    def open(cls, disk: Disk, folder: Path, settings: HistorianSettings) -> Historian:
-        """State of the newest manifest; files that it does not list are removed.
+    def open(
+        cls,
+        disk: Disk,
+        folder: Path,
+        settings: HistorianSettings,
+        log_span: tuple[int, int] | None = None,
+    ) -> Historian:
+        """State of the newest manifest, or of the one before it when that one is damaged.
 
-        A damaged manifest stops the start, because to go on from an older one could
-        lose the rows whose log files are gone.
+        `log_span` is (oldest, newest) sequence of the log. ConfigError when the newest
+        manifest is damaged and rows are neither in a segment nor in the log.
         """
         disk.make_folder(folder)
         disk.settle(folder)
-        manifest, damage = read_newest(disk, folder)
-        if damage:
-            raise ConfigError(
-                [
-                    ConfigProblem(
-                        sentence,
-                        "Restore the file from a backup, or remove it to go on "
-                        "from the manifest before it.",
-                    )
-                    for sentence in damage
-                ]
-            )
-        listed = {info.name for info in manifest.segments}
-        for name in disk.list(folder):
-            if name.endswith((".seg", ".tmp")) and name not in listed:
-                _log.info("segment_left_over", file=str(folder / name))
-                disk.remove(folder / name)
-        return cls(disk, folder, settings, manifest)
+        start = start_from(disk, folder, log_span)
+        return cls(disk, folder, settings, start.manifest, start)
 
     # --- the way in
 
@@ -113,6 +114,11 @@ class Historian:
     def position(self) -> tuple[int, int]:
         """(incarnation, sequence) of the log up to which everything is in segments."""
         return self._manifest.incarnation, self._manifest.sequence
+
+    @property
+    def needed_sequence(self) -> int:
+        """The log may forget records up to it: no kept manifest would have them replayed."""
+        return min(self._older_sequence, self._manifest.sequence)
 
     @property
     def sequence(self) -> int:
@@ -124,9 +130,11 @@ class Historian:
         assert not self._head.rows
         assert self._sealed is None
         self._head = Head(after)
+        self.receipts.cut(after)
 
     def append(self, batch: Batch, sequence: int, receive_ns: int) -> None:
         """Take the samples of log record `sequence`; O(rows) in numpy."""
+        self.receipts.note(receive_ns, sequence)
         for frame in map(clean, batch.frames):
             self._head.append(stored(frame), sequence)
             self.last.update(frame, sequence)
@@ -196,6 +204,7 @@ class Historian:
             sealed.incarnation,
             names_of(before) | self._doubtful,
         )
+        self.receipts.save()
         with self._committing:
             following = self._committed.following(
                 info, sealed.view.sequence, sealed.incarnation, sealed.last
@@ -218,7 +227,10 @@ class Historian:
         return self._manifest
 
     def swap(self, proposal: Proposal) -> None:
-        """Commit a compaction, for a thread; its replaced files go when nobody holds them.
+        """Commit a compaction, for a thread.
+
+        Its replaced files go when nobody holds them and no kept manifest lists them:
+        with the commit after this one, at the earliest.
 
         Refused("conflict") when a file that it replaces is not listed any more or a new
         one is not whole: nothing is changed and the new files are removed. OSError: the
@@ -229,18 +241,19 @@ class Historian:
             self._commit(following)
         self._show(following)
         self._swaps_total += 1
-        with self._showing:
-            self._holds.replace(proposal.remove)
         self.remove_replaced()
 
     def _commit(self, following: Manifest) -> None:
         """Under `_committing`. What an OSError leaves may count: its files and their names stay."""
-        listed = names_of(following)
-        self._doubtful |= listed - names_of(self._committed)
+        listed, before = names_of(following), self._committed
+        kept = listed | names_of(before)
+        self._doubtful |= listed - names_of(before)
         commit(self._disk, self._folder, following)
         self._committed = following
         with self._showing:
-            self._holds.replace(self._doubtful - listed)
+            self._holds.replace((self._doubtful | self._older_names) - kept)
+        self._older_names = names_of(before)
+        self._older_sequence = before.sequence
         self._doubtful = frozenset()
 
     def _swapped(self, proposal: Proposal) -> Manifest:

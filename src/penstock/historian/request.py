@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import Annotated, Protocol
 from uuid import UUID
 
+from penstock.historian.historian import Historian
 from penstock.historian.piece import Cursor
+from penstock.historian.query import Snapshot
 from penstock.model import Point, Refused
 from penstock.model.time import parse_ns
 from penstock.security.principal import Principal
@@ -71,6 +73,25 @@ def time_of(text: str) -> int:
     if abs(time_ns) > TIME_NS_MAX:
         raise Refused("invalid_request", "Times lie between the years 1824 and 2116.")
     return time_ns
+
+
+def as_of(historian: Historian, text: str) -> int | None:
+    """Log sequence that an answer sees: digits are one, RFC 3339 is a time of receipt.
+
+    None (for an empty text) is everything; a sequence that is yet to come is refused.
+    """
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        return historian.receipts.sequence_at(time_of(text))
+    if len(text) > 20 or int(text) > historian.sequence:
+        raise Refused("invalid_request", f"There is no log record {text[:40]} yet.")
+    return int(text)
+
+
+def seen(snapshot: Snapshot, sequence: int | None) -> Snapshot:
+    """The snapshot as of a sequence."""
+    return snapshot if sequence is None else snapshot.at_sequence(sequence)
 
 
 def cursor_of(text: str) -> Cursor | None:

@@ -5,8 +5,7 @@ exist, so that nobody can find out which points there are.
 """
 
 # No `from __future__ import annotations`: FastAPI reads the annotations at run time.
-import math
-from functools import partial
+from collections.abc import Sequence
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -18,25 +17,29 @@ from pydantic import BaseModel, ConfigDict, Field
 from penstock.codec.trend import MEDIA_TYPE
 from penstock.historian.answer import CSV_POINTS_MAX, PENS_MAX, CsvPoint, cells, csv_rows, trend
 from penstock.historian.envelope import PX_MAX
-from penstock.historian.last import LastRows
-from penstock.historian.query import SAMPLES_MAX, raw
+from penstock.historian.query import SAMPLES_MAX, Snapshot, raw
 from penstock.historian.request import (
     PointDirectory,
     Viewer,
+    as_of,
     cursor_of,
     existing_point,
     ids_of,
+    seen,
     span_of,
     visible_point,
 )
+from penstock.historian.views import JsonValue, LastView, json_value, last_view, newest_view
 from penstock.historian.worker import HistorianWorker
 from penstock.model import Point
 from penstock.model.point import NAME_BY_KIND
+from penstock.model.time import TIME_NS_MAX
 from penstock.world import Clock
 
 LAST_MAX = 10_000
+PAST_MAX = 1_000
+AsOf = Annotated[str, Query(alias="as_of", max_length=40)]
 PX_MIN = 10
-JsonValue = float | str | None
 
 
 class TrendRequest(BaseModel):
@@ -49,6 +52,7 @@ class TrendRequest(BaseModel):
     to_ns: str = Field(pattern=r"^-?\d{1,19}$")
     px: int = Field(ge=PX_MIN, le=PX_MAX)
     mode: Literal["envelope", "raw", "auto"] = "auto"
+    as_of: str = Field("", max_length=40, description="Log sequence, or RFC 3339 time of receipt.")
 
 
 class SamplesView(BaseModel):
@@ -62,17 +66,6 @@ class SamplesView(BaseModel):
     quality: list[int]
     flags: list[int]
     cursor: str | None
-
-
-class LastView(BaseModel):
-    """Newest sample of a point."""
-
-    id: UUID
-    value: JsonValue
-    time_ns: str
-    quality: int
-    flags: int
-    sequence: str
 
 
 class LastAnswer(BaseModel):
@@ -98,8 +91,11 @@ def _add_trends(router: APIRouter, historian: HistorianWorker, directory: PointD
         from_ns, to_ns = span_of(request.from_ns, request.to_ns)
         points = [visible_point(directory, principal, id_) for id_ in request.points]
         handles = [None if point is None else point.handle for point in points]
+        known = as_of(historian.historian, request.as_of)
         answer = await historian.query(
-            lambda snapshot: trend(snapshot, handles, from_ns, to_ns, request.px, request.mode),
+            lambda snapshot: trend(
+                seen(snapshot, known), handles, from_ns, to_ns, request.px, request.mode
+            ),
             [handle for handle in handles if handle is not None],
         )
         return Response(answer, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
@@ -110,6 +106,7 @@ def _add_trends(router: APIRouter, historian: HistorianWorker, directory: PointD
         points: str,
         from_: Annotated[str, Query(alias="from")],
         to: str,
+        as_of_: AsOf = "",
     ) -> StreamingResponse:
         """All samples of the points as CSV, streamed, one point behind the other."""
         from_ns, to_ns = span_of(from_, to)
@@ -119,7 +116,8 @@ def _add_trends(router: APIRouter, historian: HistorianWorker, directory: PointD
         asked = [
             CsvPoint(point.handle, point.path, point.unit, point.simulated) for point in wanted
         ]
-        snapshot = historian.historian.pin([point.handle for point in wanted])
+        known = as_of(historian.historian, as_of_)
+        snapshot = seen(historian.historian.pin([point.handle for point in wanted]), known)
         return StreamingResponse(
             csv_rows(snapshot, asked, from_ns, to_ns),
             media_type="text/csv; charset=utf-8",
@@ -131,16 +129,37 @@ def _add_last(
     router: APIRouter, historian: HistorianWorker, directory: PointDirectory, clock: Clock
 ) -> None:
     @router.get("/points/last")
-    async def get_last(principal: Viewer, ids: str) -> LastAnswer:
-        """Newest samples of up to 10,000 points."""
-        wanted = [visible_point(directory, principal, id_) for id_ in ids_of(ids, LAST_MAX)]
+    async def get_last(principal: Viewer, ids: str, as_of_: AsOf = "") -> LastAnswer:
+        """Newest samples of up to 10,000 points (1,000 with `as_of`)."""
+        sequence = as_of(historian.historian, as_of_)
+        most = LAST_MAX if sequence is None else PAST_MAX
+        wanted = [visible_point(directory, principal, id_) for id_ in ids_of(ids, most)]
         known = [point for point in wanted if point is not None]
+        if sequence is not None:
+            past = await _past(historian, known, sequence)
+            values = [None if point is None else past[point.id] for point in wanted]
+            return LastAnswer(server_time_ns=str(clock.now_ns()), values=values)
         rows = historian.historian.last.rows(np.array([point.handle for point in known], np.uint32))
         found = {point.id: last_view(point, rows, row) for row, point in enumerate(known)}
         return LastAnswer(
             server_time_ns=str(clock.now_ns()),
             values=[None if point is None else found[point.id] for point in wanted],
         )
+
+
+async def _past(
+    historian: HistorianWorker, points: Sequence[Point], sequence: int
+) -> dict[UUID, LastView | None]:
+    """Newest samples as they were known then: read from history, a point at a time."""
+
+    def newest(snapshot: Snapshot) -> dict[UUID, LastView | None]:
+        then = snapshot.at_sequence(sequence)
+        return {
+            point.id: newest_view(point, then.newest_before(point.handle, TIME_NS_MAX))
+            for point in points
+        }
+
+    return await historian.query(newest, [point.handle for point in points])
 
 
 def _add_samples(router: APIRouter, historian: HistorianWorker, directory: PointDirectory) -> None:
@@ -152,20 +171,15 @@ def _add_samples(router: APIRouter, historian: HistorianWorker, directory: Point
         to: str,
         limit: Annotated[int, Query(ge=1, le=SAMPLES_MAX)] = 10_000,
         cursor: str = "",
+        as_of_: AsOf = "",
     ) -> SamplesView:
         """Raw samples with from <= time < to, a page at a time."""
         point = existing_point(directory, principal, point_id)
         from_ns, to_ns = span_of(from_, to)
         after = cursor_of(cursor)
+        known = as_of(historian.historian, as_of_)
         rows, following = await historian.query(
-            partial(
-                raw,
-                handle=point.handle,
-                from_ns=from_ns,
-                to_ns=to_ns,
-                limit=limit,
-                after=after,
-            ),
+            lambda snapshot: raw(seen(snapshot, known), point.handle, from_ns, to_ns, limit, after),
             [point.handle],
         )
         return SamplesView(
@@ -173,29 +187,8 @@ def _add_samples(router: APIRouter, historian: HistorianWorker, directory: Point
             kind=NAME_BY_KIND[point.kind],
             unit=point.unit,
             time_ns=[str(time_ns) for time_ns in rows.time_ns.tolist()],
-            value=[_json(item) for item in cells(rows)],
+            value=[json_value(item) for item in cells(rows)],
             quality=rows.quality.tolist(),
             flags=rows.flags.tolist(),
             cursor=None if following is None else str(following),
         )
-
-
-def last_view(point: Point, rows: LastRows, row: int) -> LastView | None:
-    """Newest sample of one point for JSON; None if it has none."""
-    if not rows.kind[row]:
-        return None
-    return LastView(
-        id=point.id,
-        value=_json(rows.value(row)),
-        time_ns=str(rows.time_ns[row]),
-        quality=int(rows.quality[row]),
-        flags=int(rows.flags[row]),
-        sequence=str(rows.sequence[row]),
-    )
-
-
-def _json(item: float | str | None) -> JsonValue:
-    """float64 as a number, int64 as text (JavaScript has 53 bits), NaN and infinity as null."""
-    if isinstance(item, float):
-        return item if math.isfinite(item) else None
-    return None if item is None else str(item)

@@ -7,11 +7,19 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from penstock.historian.views import LastView
 from penstock.model import Point, Refused
 from penstock.model.point import NAME_BY_KIND
 from penstock.model.units import unit_label
 from penstock.registry.snapshot import Snapshot
-from penstock.registry.views import AssetsView, AssetView, LimitView, PointsView, PointView
+from penstock.registry.views import (
+    AssetsView,
+    AssetView,
+    LimitView,
+    PointDetailView,
+    PointsView,
+    PointView,
+)
 from penstock.security.principal import Principal
 from penstock.security.routes import requires
 
@@ -20,9 +28,11 @@ POINTS_MAX = 10_000
 
 
 def routes(
-    snapshot: Callable[[], Snapshot], limits_of: Callable[[UUID], Sequence[LimitView]]
+    snapshot: Callable[[], Snapshot],
+    limits_of: Callable[[UUID], Sequence[LimitView]],
+    last_of: Callable[[Point], LastView | None],
 ) -> APIRouter:
-    """`limits_of` gives the limit rules of a point (rules lie above the registry)."""
+    """`limits_of` gives the limit rules of a point (rules lie above), `last_of` its sample."""
     router = APIRouter()
 
     @router.get("/assets")
@@ -60,13 +70,13 @@ def routes(
         )
 
     @router.get("/points/{point_id}")
-    async def get_point(principal: Viewer, point_id: str) -> PointView:
-        """One point."""
+    async def get_point(principal: Viewer, point_id: str) -> PointDetailView:
+        """One point and its newest sample."""
         now = snapshot()
         point = next((item for item in now.points if str(item.id) == point_id), None)
         if point is None or not principal.may("view", point.asset):
             raise Refused("not_found", f"There is no point {point_id}.")
-        return _view(point, now, limits_of)
+        return PointDetailView(**_view(point, now, limits_of).model_dump(), last=last_of(point))
 
     return router
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from penstock.historian.views import LastView
+
 if TYPE_CHECKING:
     from penstock.model import Asset
 
@@ -86,6 +88,12 @@ class PointView(View):
     period_ms: float | None
     simulated: bool
     limits: list[LimitView]
+
+
+class PointDetailView(PointView):
+    """One point with its newest sample; None if it has none yet."""
+
+    last: LastView | None
 
 
 class PointsView(View):
