@@ -92,7 +92,7 @@ def test_blank_lines_are_passed_by_and_counted() -> None:
 @pytest.mark.parametrize(
     ("cell", "value", "message"),
     [
-        ("kind", "double", "kind 'double' is not float, int or text"),
+        ("kind", "double", "kind 'double' is not float, int, text or waveform"),
         ("name", "a/b", "name 'a/b' has a slash; it belongs into asset"),
         ("name", "", "asset or name is empty"),
         ("asset", "a//b", "'a//b/p' has an empty part"),
@@ -121,6 +121,15 @@ def test_a_wrong_cell_is_named_with_its_row(cell: str, value: str, message: str)
 )
 def test_a_range_has_a_lower_and_an_upper_end(low: str, high: str) -> None:
     assert [f"p.csv:2: {low} 5.0 is not below {high} 5.0"] == cell_problems(**{low: "5", high: "5"})
+
+
+def test_a_waveform_is_a_kind_that_nobody_can_write() -> None:
+    text = HEADER + f"{ID},w,p,waveform,m/s2,,,Axis x,\n"
+
+    assert ValueKind.WAVEFORM is read_points(text.encode(), "p.csv")[0][0].kind
+    assert ["p.csv:2: a waveform cannot be written; leave writable empty"] == cell_problems(
+        kind="waveform", writable="true"
+    )
 
 
 def test_no_wrong_cell_hides_another() -> None:

@@ -12,7 +12,7 @@ from scripted import NODE, S, settle, wait_for
 
 from penstock.log import Log, LogSettings
 from penstock.model import Batch, Frame, Origin, Point, Quality, TextColumn, ValueKind
-from penstock.node.core.absence import AbsenceWatch, absent_frames
+from penstock.node.core.absence import AbsenceWatch, absent_blocks, absent_frames
 from penstock.registry import Snapshot
 from penstock.testing import FakeClock
 from penstock.testing.disk import FakeDisk
@@ -86,6 +86,21 @@ def test_a_point_is_bad_and_a_device_does_not_answer() -> None:
     assert (0, Quality.GOOD, 2) == found[4]
     assert {1: 18, 2: 18, 3: 18} == {h: row[2] for h, row in found.items() if h != 4}
     assert {77} == {int(t) for f in absent_frames(POINTS[:4], 77) for t in f.time_ns}
+
+
+def test_a_waveform_gets_a_bad_block_without_samples_instead_of_a_row() -> None:
+    axis = replace(FED, handle=6, path="w/axis", kind=ValueKind.WAVEFORM)
+
+    [block] = absent_blocks([FED, axis], 77)
+
+    assert () == absent_frames([axis], 77)
+    assert (6, 77, Quality.BAD_NO_COMMUNICATION, 18, 0) == (
+        block.point,
+        block.t0_ns,
+        block.quality,
+        block.flags,
+        len(block.samples),
+    )
 
 
 async def test_an_absence_that_lasts_is_one_bad_row_a_point(bench: Bench) -> None:

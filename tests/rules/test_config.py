@@ -102,6 +102,14 @@ def test_all_problems_of_all_files_come_at_once() -> None:
     }
 
 
+def test_a_limit_on_a_waveform_is_refused() -> None:
+    axis = Point(UUID(int=9), 9, "plant/p1/temperature", "plant/p1", "t", ValueKind.WAVEFORM)
+
+    [problem] = load_rules({"a.toml": WHOLE}, [axis]).problems
+
+    assert "is a waveform; a limit needs a number" in problem.message
+
+
 def test_a_limit_that_can_never_be_reached_is_a_warning() -> None:
     loaded = load_rules({"a.toml": WHOLE.replace("level = 80", "level = 150")}, POINTS[:1])
 

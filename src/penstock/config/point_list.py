@@ -155,11 +155,13 @@ class _Row:
             self._problem("asset or name is empty" if not (asset and name) else problem)
         kind = KIND_BY_NAME.get(self._text("kind").lower())
         if kind is None:
-            self._problem(f"kind {self._text('kind')!r} is not float, int or text")
+            self._problem(f"kind {self._text('kind')!r} is not float, int, text or waveform")
         numbers = {name: self._number(name) for name in _NUMBERS}
         self._check_ranges(numbers)
         labels = self._labels()
         writable = self._flag("writable")
+        if writable and kind is ValueKind.WAVEFORM:
+            self._problem("a waveform cannot be written; leave writable empty")
         command_low, command_high = _command_range(numbers, labels) if writable else (None, None)
         return PointEntry(
             place=self.place,

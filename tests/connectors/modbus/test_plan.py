@@ -32,6 +32,7 @@ def problems(rows: list[dict[str, Any]], config: ModbusConfig = LINE) -> list[st
         ({"address": "40001", "type": "float32", "order": "ACBD"}, "is not an order of float32"),
         ({"address": "40001", "type": "float32", "kind": "int"}, "needs kind float"),
         ({"address": "40001", "type": "int16", "kind": "text"}, "does not fit type int16"),
+        ({"address": "40001", "type": "int16", "kind": "waveform"}, "registers hold single values"),
         ({"address": "40001", "type": "string:4"}, "does not fit type string:4"),
         ({"address": "40001", "type": "string:0", "kind": "text"}, "1 to 250 characters"),
         ({"address": "00001"}, "bool needs kind int"),
