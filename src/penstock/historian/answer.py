@@ -32,7 +32,7 @@ CSV_HEADER = ("time", "point", "value", "quality", "unit", "simulated")
 Mode = Literal["envelope", "raw", "auto"]
 
 # A spreadsheet takes a cell that begins like this for a formula and runs it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _CSV_ROWS = 4_096
 _QUALITY = {int(quality): quality.name.lower() for quality in Quality}
 
@@ -104,17 +104,26 @@ def csv_rows(
     A value is exact (shortest text that reads back to the same bits); a sample
     without a value has an empty cell.
     """
-    yield _lines([CSV_HEADER])
+    for _, block in csv_blocks(snapshot, points, from_ns, to_ns):
+        yield block
+
+
+def csv_blocks(
+    snapshot: Snapshot, points: Sequence[CsvPoint], from_ns: int, to_ns: int
+) -> Iterator[tuple[int, bytes]]:
+    """(samples, their lines); the first block is the header, with none."""
+    yield 0, _lines([CSV_HEADER])
     for point in points:
         words = guarded(point.path), guarded(point.unit), str(point.is_simulated).lower()
         for rows in rows_between(snapshot, point.handle, from_ns, to_ns):
             for begin in range(0, len(rows), _CSV_ROWS):
-                yield _csv_block(rows.slice(begin, min(len(rows), begin + _CSV_ROWS)), *words)
+                part = rows.slice(begin, min(len(rows), begin + _CSV_ROWS))
+                yield len(part), _csv_block(part, *words)
 
 
 def guarded(text: str) -> str:
     """The text behind an apostrophe if a spreadsheet would take it for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def quality_word(quality: int) -> str:

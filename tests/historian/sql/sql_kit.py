@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-import nanoarrow as na
 import numpy as np
 
 from penstock.historian import Historian
@@ -16,6 +15,7 @@ from penstock.historian.sql.config import SqlSettings
 from penstock.historian.sql.engine import Query
 from penstock.historian.sql.scan import Selection
 from penstock.model import Batch, Origin, Point, ValueKind
+from penstock.model.batch import BATCH_ROWS_MAX
 from penstock.testing import frame
 
 S = 1_000_000_000
@@ -44,9 +44,12 @@ class Plant:
         self._sequence = 0
 
     def put(self, point: int, time_ns: Sequence[int], value: Sequence[Any], **more: Any) -> None:
-        self._sequence += 1
-        rows = frame(point, time_ns, value, **more)
-        self.historian.append(Batch(ORIGIN, self._sequence, (rows,)), self._sequence, T0)
+        """One log record, or several where a batch cannot hold the rows."""
+        for begin in range(0, len(time_ns), BATCH_ROWS_MAX):
+            part = slice(begin, begin + BATCH_ROWS_MAX)
+            self._sequence += 1
+            rows = frame(point, time_ns[part], value[part], **more)
+            self.historian.append(Batch(ORIGIN, self._sequence, (rows,)), self._sequence, T0)
 
     def flush(self) -> None:
         self.historian.seal(1)
@@ -62,12 +65,12 @@ class Plant:
 
 
 class Answer:
-    """Columns as Python lists, and what was read for them."""
+    """Rows as Python has them (times to the microsecond), and what was read for them."""
 
-    def __init__(self, query: Query, table: Any, names: list[str]) -> None:
+    def __init__(self, query: Query, rows: list[Any], names: list[str]) -> None:
         self.counters = query.counters
         self.names = names
-        self.rows = list(zip(*table, strict=True)) if table else []
+        self.rows = rows
 
 
 def ask(
@@ -85,9 +88,8 @@ def ask(
         if not is_bounded:
             query.selection = Selection.of([Box()], len(catalogue))
         with query.run(plant.historian.pin(query.handles.tolist())) as relation:
-            result = na.ArrayStream(relation).read_all()
-            names = [child.name for child in na.Schema(result.schema).fields]
-            columns = [list(result.child(place).iter_py()) for place in range(len(names))]
-        return Answer(query, columns, names)
+            names = relation.columns
+            rows = relation.fetchall()
+        return Answer(query, rows, names)
     finally:
         query.close()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from penstock.historian.sql.guard import Node
 
 POINT_COLUMNS = ("point", "path", "asset", "name", "unit", "kind", "simulated")
+_OF_SAMPLES = frozenset({"time", "time_ns", "value", "value_int", "value_text", "quality"})
 TRIAL = "_trial"
 # A comparison of `time` with a TIMESTAMP of microseconds may round.
 _ROUNDING_NS = 1_000
@@ -91,15 +92,10 @@ class Bounds:
     trials: DuckDBPyConnection
     points: int
     check: Callable[[], None]
-    volatile: frozenset[str] = frozenset()
     failed: set[int] = field(default_factory=set)
 
     def boxes(self, tree: Node) -> list[Box]:
         """One box for each reference to `samples` in the query."""
-        rows = self.connection.execute(
-            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability = 'VOLATILE'"
-        ).fetchall()
-        self.volatile = frozenset(str(row[0]).casefold() for row in rows)
         found = references(tree)
         while True:
             try:
@@ -168,10 +164,14 @@ class Bounds:
         return None
 
     def _is_pure(self, condition: Node) -> bool:
-        """Names a column, and gives the same answer however often it is asked."""
-        names = [str(node.get("function_name", "")).casefold() for node in nodes(condition)]
-        has_column = any(node.get("type") == "COLUMN_REF" for node in nodes(condition))
-        return has_column and not self.volatile.intersection(names)
+        """Names columns, none of them a sample's own, and answers the same however often asked."""
+        functions: set[str] = set()
+        columns: set[str] = set()
+        for node in nodes(condition):
+            functions.add(str(node.get("function_name", "")).casefold())
+            columns.update(str(name).casefold() for name in node.get("column_names") or ())
+        is_about_points = bool(columns) and not columns & _OF_SAMPLES
+        return is_about_points and not functions & _volatile(self.trials)
 
     # --- times
 
@@ -228,7 +228,7 @@ class Bounds:
 
     def _text(self, condition: Node) -> str:
         """SQL of an expression of the tree, written by DuckDB."""
-        select = orjson.loads(_TEMPLATE.get(self.connection))
+        select = _template(self.trials)
         select["statements"][0]["node"]["where_clause"] = condition
         tree = orjson.dumps(select).decode()
         text = one(self.connection, "SELECT json_deserialize_sql($tree::JSON)", tree=tree)
@@ -249,19 +249,29 @@ class _Aborted(Exception):
     """A constant could not be evaluated, and the transaction ended with it."""
 
 
-class _Template:
-    """Tree of a SELECT into which a condition is put; DuckDB makes it once."""
-
-    def __init__(self) -> None:
-        self._tree: str = ""
-
-    def get(self, connection: DuckDBPyConnection) -> str:
-        if not self._tree:
-            self._tree = one(connection, "SELECT json_serialize_sql('SELECT 1 WHERE true')")
-        return self._tree
+# Facts of this DuckDB, asked once a process.
+_known: dict[str, str] = {}
 
 
-_TEMPLATE = _Template()
+def _fact(connection: DuckDBPyConnection, question: str) -> str:
+    if question not in _known:
+        _known[question] = one(connection, question)
+    return _known[question]
+
+
+def _template(connection: DuckDBPyConnection) -> Node:
+    """Tree of a SELECT into which a condition is put."""
+    tree: Node = orjson.loads(_fact(connection, "SELECT json_serialize_sql('SELECT 1 WHERE true')"))
+    return tree
+
+
+def _volatile(connection: DuckDBPyConnection) -> frozenset[str]:
+    """Functions that answer differently each time."""
+    question = (
+        "SELECT string_agg(DISTINCT function_name, ' ') FROM duckdb_functions() "
+        "WHERE stability = 'VOLATILE'"
+    )
+    return frozenset(_fact(connection, question).casefold().split())
 
 
 def references(tree: Node) -> list[Reference]:

@@ -51,6 +51,8 @@ def open_locked(memory_bytes: int) -> DuckDBPyConnection:
             "allow_community_extensions": False,
             "python_enable_replacements": False,
             "python_scan_all_frames": False,
+            # So that the sink sees UUIDs and integers of 128 bits as such.
+            "arrow_lossless_conversion": True,
         },
     )
     connection.execute("SET TimeZone = 'UTC'")
