@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from hypothesis import given
@@ -49,6 +50,16 @@ def test_a_rename_keeps_id_and_handle() -> None:
     assert (("w/a", "w/renamed"),) == done.renamed
     assert [(ID, 1)] == [(point.id, point.handle) for point in done.changed]
     assert () == done.added == done.removed
+
+
+def test_only_a_point_of_a_connector_can_be_written() -> None:
+    """A list of points alone leads to no device, whatever its column says."""
+    loose, fed = replace(entry("w/a"), writable=True), replace(entry("w/b"), writable=True)
+
+    done = plan([], plant(loose, fed=[fed, entry("w/c")]))
+
+    writable = {point.path: point.writable for point in done.points}
+    assert {"w/a": False, "w/b": True, "w/c": False} == writable
 
 
 def test_two_points_can_swap_their_names() -> None:

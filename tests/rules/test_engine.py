@@ -217,6 +217,16 @@ def test_a_delay_does_not_end_while_the_point_is_bad() -> None:
     assert [(RAISED, T0 + 10 * S)] == live.value(95.0, T0 + 61 * S)
 
 
+def test_a_delay_that_ended_while_the_point_was_bad_is_judged_by_receive_time() -> None:
+    """The source's clock stands, so so the receive time alone says when the delay is over."""
+    for passed_ns, expected in ((10 * S - 1, []), (10 * S, [(RAISED, T0 + 10 * S)])):
+        live = Live(rule(on_delay_ns=10 * S))
+        live.value(95.0, T0)
+        live.value(0.0, T0 + S, quality=Quality.BAD)
+
+        assert expected == live.see(frame(3, T0 + 2 * S, [95.0]), receive_ns=T0 + passed_ns)
+
+
 def test_int64_is_compared_in_int64() -> None:
     """2**53 + 1 is not a float64: a counter must not be pushed through one."""
     live = Live(rule(level=2**53), kind=ValueKind.INT)
