@@ -7,10 +7,12 @@ metrics; so a connector is four short methods and no loop of its own.
 
 from __future__ import annotations
 
+import struct
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from math import inf, isfinite
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -33,6 +35,7 @@ __all__ = [
     "PollGroup",
     "ReadBack",
     "Reading",
+    "Resolution",
     "WriteOutcome",
     "WriteRequest",
     "WriteResult",
@@ -112,6 +115,50 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a device can hold of a float: value = raw x factor / divisor + offset.
+
+    Of a "count" the raw value is a whole number, halves going to the even one; of a
+    "float32" it has 24 bits. The connector has to calculate in the same order.
+    """
+
+    raw: Literal["unknown", "count", "float32", "float64"] = "unknown"
+    factor: float = 1.0
+    divisor: float = 1.0
+    offset: float = 0.0
+
+    def held(self, value: float) -> float:
+        """What the device shows after `value` was written; infinite when it cannot hold it.
+
+        >>> Resolution("count").held(33.4), Resolution("count", divisor=10.0).held(33.44)
+        (33.0, 33.4)
+        """
+        if self.raw == "unknown":
+            return value
+        raw = (value - self.offset) * self.divisor / self.factor
+        if not isfinite(raw):
+            return inf
+        if self.raw == "count":
+            raw = float(round(raw))
+        elif self.raw == "float32":
+            raw = _float32(raw)
+        return raw * self.factor / self.divisor + self.offset
+
+    def slack(self, value: float) -> float:
+        """How far `held(value)` may lie from `value` by the width of the number alone."""
+        width = 2.0**-23 if self.raw == "float32" else 1e-9
+        return (abs(value) + abs(self.offset)) * width
+
+
+def _float32(value: float) -> float:
+    try:
+        held: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    except OverflowError:
+        return inf
+    return held
+
+
+@dataclass(frozen=True, slots=True)
 class WriteRequest:
     """One value for one point; checked by the desk and by the host before it comes here."""
 
@@ -179,12 +226,9 @@ class Connector(ABC, Generic[ConfigT]):
         """Check everything that can be known without connecting; all problems at once."""
 
     @classmethod
-    def resolution(cls, _point: PointBinding, /) -> tuple[float, bool]:
-        """Engineering value of one count of the device (0: unknown), and whether it holds float32.
-
-        A read-back that differs from the written value by less is the same value.
-        """
-        return 0.0, False
+    def resolution(cls, _point: PointBinding, /) -> Resolution:
+        """What the device can hold of a float; people see it before they confirm a command."""
+        return Resolution()
 
     def __init__(self, config: ConfigT, line: Line, context: ConnectorContext) -> None:
         self.config = config

@@ -19,6 +19,8 @@ TEMPERATURE_AT = 0
 SET_POINT_AT = 10
 FLOW_AT = 20
 ANNEX_AT = 30
+SPEED_AT = 40
+STEPS_AT = 41
 
 PLANT = '[plant]\nname = "Test Rig"\nzone = "UTC"\nlanguage = "en"\n'
 ASSETS = """
@@ -43,12 +45,14 @@ timeout_s = 2.0
 rate_s = 1.0
 """
 POINTS = f"""\
-asset,name,label,kind,unit,low,high,command_low,command_high,decimals,address,type,writable
-Rig/Cell,temperature,Temperature,float,Cel,0,200,,,2,holding {TEMPERATURE_AT},float32,
-Rig/Cell,set-point,Set point,float,%,0,5000,0,5000,1,holding {SET_POINT_AT},float32,true
-Rig/Cell,flow,Flow,float,m3/h,0,100,,,1,holding {FLOW_AT},float32,
-Rig/Annex,pressure,Pressure,float,bar,0,100,,,1,holding {ANNEX_AT},float32,
-Rig/Cell,owner,Owner,int,,,,,,,holding {OWNER_AT},uint32,
+asset,name,label,kind,unit,low,high,command_low,command_high,decimals,address,type,writable,scale
+Rig/Cell,temperature,Temperature,float,Cel,0,200,,,2,holding {TEMPERATURE_AT},float32,,
+Rig/Cell,set-point,Set point,float,%,0,5000,0,5000,1,holding {SET_POINT_AT},float32,true,
+Rig/Cell,flow,Flow,float,m3/h,0,100,,,1,holding {FLOW_AT},float32,,
+Rig/Annex,pressure,Pressure,float,bar,0,100,,,1,holding {ANNEX_AT},float32,,
+Rig/Cell,speed,Speed,float,%,0,100,0,100,1,holding {SPEED_AT},int16,true,1
+Rig/Cell,steps,Steps,float,%,0,300,2,101,1,holding {STEPS_AT},int16,true,3
+Rig/Cell,owner,Owner,int,,,,,,,holding {OWNER_AT},uint32,,
 """
 RULES = """
 [[rules]]

@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 
 import pytest
-from rig import SET_POINT_AT, Rig
+from rig import SET_POINT_AT, SPEED_AT, STEPS_AT, Rig
 from screen import log_in, open_page, value_on, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -27,10 +27,10 @@ def _owned(rig: Rig):
     rig.machine.obey()
 
 
-def select(page, rig: Rig, text: str, name: str = "operator") -> dict[str, Any]:
-    """Open the dialog of the set point and ask for a value; the point as it was."""
-    point = rig.point("set-point")
-    log_in(page, rig.product, name)
+def select(page, rig: Rig, text: str, name: str = "set-point") -> dict[str, Any]:
+    """Open the dialog of a set point and ask for a value; the point as it was."""
+    point = rig.point(name)
+    log_in(page, rig.product, "operator")
     open_page(page, rig.product, f"/assets/Rig/Cell?point={point['id']}")
     page.get_by_test_id("command-open").click()
     page.get_by_test_id("command-value").fill(text)
@@ -70,6 +70,55 @@ def test_a_set_point_is_confirmed_only_when_the_machine_reads_it_back(rig: Rig, 
     command = rig.anna.get("/commands", point_id=point["id"])["commands"][0]
     assert truth == command["result"]["read_back"]
     assert old == command["old_value"]
+
+
+def test_what_the_device_cannot_hold_is_said_before_it_is_sent(rig: Rig, page) -> None:
+    """The register has whole percents: 33 is sent, shown, asked for and confirmed, never 33.4."""
+    point = select(page, rig, "33.4", "speed")
+
+    said = page.get_by_test_id("command-rounded").inner_text()
+    assert "The device cannot hold 33.4 %. It will hold 33.0 %." == said
+    assert "33.0" in page.locator("dialog .nw").inner_text()
+    assert "Send 33.0 %" == page.get_by_test_id("command-send").inner_text()
+    send(page)
+    state = page.locator(f"{STATE}[data-state=confirmed]")
+    assert "Confirmed. The device reads back 33.0 %." in state.inner_text()
+    assert 33 == rig.machine.registers[SPEED_AT]
+    command = rig.anna.get("/commands", point_id=point["id"])["commands"][0]
+    assert (33.4, 33.0, 33.0) == (
+        command["value"],
+        command["held"],
+        command["result"]["read_back"],
+    )
+
+
+def test_what_the_device_holds_in_every_shown_digit_is_not_remarked(rig: Rig, page) -> None:
+    """12.7 as float32 is 12.699999809, and nobody could tell them apart."""
+    select(page, rig, "12.7")
+
+    assert "Send 12.7 %" == page.get_by_test_id("command-send").inner_text()
+    assert 0 == page.get_by_test_id("command-rounded").count()
+    page.get_by_test_id("command-cancel").click()
+    page.locator("dialog[open]").wait_for(state="detached")
+
+
+def test_a_value_that_would_round_out_of_its_range_is_refused(rig: Rig, page, watch) -> None:
+    """Allowed is up to 101 and the register has steps of 3: 100 is held as 99, 101 as 102."""
+    watch.expect("422")
+    before = len(rig.machine.writes)
+    select(page, rig, "101", "steps")
+    said = page.get_by_test_id("command-error").inner_text()
+    assert "101 % is not sent: the device would round it to 102 %" in said
+    assert "2.0 to 101.0 %" in said
+    assert 0 == page.get_by_test_id("command-send").count()
+
+    page.get_by_test_id("command-value").fill("100")
+    page.get_by_test_id("command-next").click()
+    assert "Send 99.0 %" == page.get_by_test_id("command-send").inner_text()
+    page.get_by_test_id("command-cancel").click()
+    page.locator("dialog[open]").wait_for(state="detached")
+    assert before == len(rig.machine.writes)
+    assert 0 == rig.machine.registers[STEPS_AT]
 
 
 def test_a_machine_that_ignores_the_write_is_never_called_a_success(rig: Rig, page) -> None:

@@ -24,6 +24,7 @@ from penstock.commands.store import metadata
 from penstock.log import RecordKind
 from penstock.model import NotConnected, Point, ValueKind
 from penstock.model.time import SECOND_NS
+from penstock.plugin import Resolution
 from penstock.registry import Snapshot
 from penstock.security.audit import Entry
 from penstock.security.principal import Principal, RoleGrant, grants_of
@@ -67,6 +68,7 @@ class Bench:
         self.is_connected = True
         self.audited: list[Entry] = []
         self.told: list[Command] = []
+        self.resolution = Resolution()
         self.last: dict[str, LastValue] = {VALVE: LastValue(10.0, 192)}
 
     async def start(self) -> None:
@@ -80,6 +82,7 @@ class Bench:
             audit=self._audit,
             signer=KEY,
             node="node",
+            resolution=lambda _point: self.resolution,
         )
         self.desk = CommandDesk(
             self.log, self.clock, self.projector, self.recent, DeskSettings(), ports

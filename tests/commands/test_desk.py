@@ -15,6 +15,7 @@ from memory_log import Killed, Killer
 from penstock.commands.checks import LastValue
 from penstock.commands.command import Command, CommandState
 from penstock.model import Quality, Refused
+from penstock.plugin import Resolution
 from penstock.registry import Snapshot
 
 States = CommandState
@@ -174,6 +175,72 @@ async def test_a_point_that_lost_its_release_is_not_written(bench: Bench) -> Non
         await bench.desk.send(OLGA, command.id, "because", key())
 
     assert "not_writable" == caught.value.code
+    assert not bench.wire
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 39.9), (40.1, 100.0)])
+async def test_a_range_that_was_narrowed_since_the_selection_counts(
+    bench: Bench, low: float, high: float
+) -> None:
+    command = await select(bench)
+    narrow = [replace(point, command_low=low, command_high=high) for point in bench.snapshot.points]
+    bench.snapshot = Snapshot.of(2, (), narrow)
+
+    with pytest.raises(Refused) as caught:
+        await bench.desk.send(OLGA, command.id, "because", key())
+
+    assert "out_of_range" == caught.value.code
+    assert not bench.wire
+    refusal = ("command.send", "refused: out_of_range")
+    assert refusal == (bench.audited[-1].action, bench.audited[-1].outcome)
+
+
+async def test_a_range_whose_bound_is_the_value_still_lets_it_through(bench: Bench) -> None:
+    command = await select(bench)
+    narrow = [replace(p, command_low=40.0, command_high=40.0) for p in bench.snapshot.points]
+    bench.snapshot = Snapshot.of(2, (), narrow)
+
+    sent = await bench.desk.send(OLGA, command.id, "because", key())
+
+    assert States.SENT is sent.state
+
+
+async def test_what_the_device_can_hold_is_known_at_select_and_compared_at_read_back(
+    bench: Bench,
+) -> None:
+    """33.4 into a register of whole percents; 33.4 coming back would be another device."""
+    bench.resolution = Resolution("count")
+    command = await select(bench, value=33.4)
+    assert (33.4, 33.0) == (command.value, command.held)
+    assert {"value": 33.4, "held": 33.0}.items() <= bench.audited[-1].new.items()
+
+    command = await bench.desk.send(OLGA, command.id, "less water", key())
+    assert (33.4, 33.0) == (bench.wire[-1].value, bench.wire[-1].held)
+    await bench.desk.on_result(command.id, "accepted")
+    await bench.desk.on_result(command.id, "read_back", 33.4, 192)
+    assert States.ACCEPTED is bench.recent.find(command.id).state
+    await bench.desk.on_result(command.id, "read_back", 33.0, 192)
+
+    assert States.CONFIRMED is bench.recent.find(command.id).state
+
+
+async def test_a_value_that_would_round_out_of_its_range_is_refused(bench: Bench) -> None:
+    bench.resolution = Resolution("count", factor=30.0, offset=20.0)
+    error = await refused(bench, "out_of_range", value=100.0)
+
+    assert (100.0, 110.0, 100.0) == tuple(error.params[name] for name in ("value", "held", "high"))
+
+
+async def test_a_scale_that_changed_since_the_selection_is_not_sent(bench: Bench) -> None:
+    """What the person confirmed is not what the device would hold now."""
+    bench.resolution = Resolution("count", divisor=10.0)
+    command = await select(bench, value=33.4)
+    bench.resolution = Resolution("count")
+
+    with pytest.raises(Refused) as caught:
+        await bench.desk.send(OLGA, command.id, "because", key())
+
+    assert "expired" == caught.value.code
     assert not bench.wire
 
 

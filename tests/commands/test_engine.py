@@ -21,8 +21,10 @@ from penstock.commands.command import (
     from_document,
     to_document,
 )
-from penstock.commands.engine import is_equal, step, tolerance_of
+from penstock.commands.engine import is_equal, step
+from penstock.commands.held import tolerance_of
 from penstock.model import Quality, ValueKind
+from penstock.plugin import Resolution
 
 S, E = CommandState, EventKind
 EARLY, LATE = 50, 150
@@ -68,6 +70,7 @@ def command(state: CommandState = S.PROPOSED, **more: Any) -> Command:
         unit="",
         kind=ValueKind.FLOAT,
         value=42.0,
+        held=42.0,
         tolerance=0.05,
         author="user:olga",
         created_ns=0,
@@ -217,11 +220,32 @@ def test_equality_of_read_backs() -> None:
 
 
 def test_a_neighbouring_count_is_another_value() -> None:
-    tolerance = tolerance_of(42.0, ValueKind.FLOAT, resolution=0.1)
+    tolerance = tolerance_of(42.0, ValueKind.FLOAT, Resolution("count", divisor=10.0))
 
-    assert is_equal(42.05, 42.0, tolerance)
+    assert is_equal(42.0, 42.0, tolerance)
+    assert not is_equal(42.05, 42.0, tolerance)
     assert not is_equal(42.1, 42.0, tolerance)
-    assert is_equal(16_777_216.0 * 1.1, 16_777_216.0 * 1.1 + 1, tolerance_of(
-        16_777_216.0 * 1.1, ValueKind.FLOAT, is_float32=True))  # fmt: skip
-    assert not is_equal(1.000001, 1.0, tolerance_of(1.0, ValueKind.FLOAT))
-    assert 0.0 == tolerance_of(5, ValueKind.INT, resolution=0.1)
+
+
+def test_a_device_nobody_knows_has_nine_digits() -> None:
+    tolerance = tolerance_of(1.0, ValueKind.FLOAT, Resolution())
+
+    assert is_equal(1.0000000005, 1.0, tolerance)
+    assert not is_equal(1.000001, 1.0, tolerance)
+    assert 0.0 == tolerance_of(5, ValueKind.INT, Resolution())
+
+
+def test_the_read_back_is_compared_with_what_the_device_can_hold() -> None:
+    """33.4 into whole percents: 33 is success, 33.4 and 34 are not."""
+    sent = command(S.ACCEPTED, value=33.4, held=33.0, tolerance=0.0)
+
+    assert S.CONFIRMED is step(sent, event(E.READ_BACK, 33.0), 1)[0].state
+    assert S.ACCEPTED is step(sent, event(E.READ_BACK, 33.4), 1)[0].state
+    assert S.ACCEPTED is step(sent, event(E.READ_BACK, 34.0), 1)[0].state
+
+
+def test_a_record_without_held_held_what_was_asked_for() -> None:
+    document = to_document(command(value=42.0))
+    del document["held"]
+
+    assert 42.0 == from_document(document).held

@@ -19,7 +19,8 @@ from penstock.plugin import WriteRequest
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()
 ENVELOPE = Envelope(
-    id=str(UUID(int=5)), point=str(UUID(int=1)), kind=ValueKind.FLOAT, value=42.5, tolerance=0.25,
+    id=str(UUID(int=5)), point=str(UUID(int=1)), kind=ValueKind.FLOAT, value=42.5, held=42.5,
+    tolerance=0.25,
     author="user:olga", reason="more water", node="node", sequence=9, expires_ns=100,
 )  # fmt: skip
 POINT = Point(
@@ -45,10 +46,12 @@ def test_every_value_survives(kind_and_value: tuple[ValueKind, Value]) -> None:
     if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
         return
 
-    found = verify(seal(replace(ENVELOPE, kind=kind, value=value), KEY), PUBLIC, 50, ()).envelope
+    envelope = replace(ENVELOPE, kind=kind, value=value, held=value)
+    found = verify(seal(envelope, KEY), PUBLIC, 50, ()).envelope
 
     assert found is not None
     assert (type(value), repr(value)) == (type(found.value), repr(found.value))
+    assert (type(value), repr(value)) == (type(found.held), repr(found.held))
 
 
 @given(st.integers(0, len(seal(ENVELOPE, KEY)) - 1), st.integers(1, 255))

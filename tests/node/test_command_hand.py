@@ -32,7 +32,8 @@ OTHER = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 DATA = Path("/data")
 S = 1_000_000_000
 ENVELOPE = Envelope(
-    id=str(UUID(int=55)), point=str(UUID(int=1)), kind=ValueKind.FLOAT, value=42.5, tolerance=0.25,
+    id=str(UUID(int=55)), point=str(UUID(int=1)), kind=ValueKind.FLOAT, value=42.5, held=42.5,
+    tolerance=0.25,
     author="user:olga", reason="more water", node="node", sequence=9, expires_ns=START_NS + 10 * S,
 )  # fmt: skip
 
@@ -95,7 +96,7 @@ async def test_a_command_is_written_once_and_read_back(bench: Bench) -> None:
         (replace(ENVELOPE, value=50.5), KEY, "out of range"),
         (replace(ENVELOPE, value=-0.5), KEY, "out of range"),
         (replace(ENVELOPE, value=float("nan")), KEY, "envelope: form"),
-        (replace(ENVELOPE, kind=ValueKind.INT, value=4), KEY, "wrong kind"),
+        (replace(ENVELOPE, kind=ValueKind.INT, value=4, held=4), KEY, "wrong kind"),
         (replace(ENVELOPE, point=str(UUID(int=2))), KEY, "unknown point"),
         (replace(ENVELOPE, point=str(UUID(int=77))), KEY, "unknown point"),
     ],

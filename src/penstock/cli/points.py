@@ -53,14 +53,15 @@ def matching(points: Sequence[Document], pattern: str) -> list[Document]:
     return [point for point in points if fits(text(point["path"]))]
 
 
-def value_text(point: Document, value: object) -> str:
-    """With label or unit: "RUN", "1.21 bar"; integers of 64 bits come as text."""
+def value_text(point: Document, value: object, decimals: int | None = None) -> str:
+    """With label or unit: "RUN", "1.21 bar"; `decimals` instead of the point's, where given."""
     if value is None:
         return NO_VALUE
     labels = point.get("labels")
     if labels and str(value) in document(labels):
         return text(document(labels)[str(value)])
-    words = _number_text(value, point.get("decimals")) if isinstance(value, float) else str(value)
+    shown = point.get("decimals") if decimals is None else decimals
+    words = _number_text(value, shown) if isinstance(value, float) else str(value)
     return f"{words} {text(point['unit_label'])}".rstrip()
 
 

@@ -200,6 +200,7 @@ VERBS = (
         ("penstock write 'Lakeside Water/Intake/P-101/run-command' STOP --reason 'seal leaks'",),
         _write,
         "The command goes through the same desk as one from the screen: checked, asked, audited. "
+        "What the device cannot hold is said with what it will hold instead, before it asks. "
         "Exit code 0 means confirmed by read-back, and nothing else does.",
     ),
     Verb(

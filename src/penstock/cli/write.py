@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from penstock.cli.client import Client
@@ -76,6 +77,18 @@ def value_of(point: Document, word: str) -> float | int | str:
         ) from error
 
 
+def digits_of(point: Document, value: object) -> int | None:
+    """So many that the wanted value is shown whole; None leaves it to the number.
+
+    >>> digits_of({"decimals": 0}, 33.4), digits_of({"decimals": 2}, 33.4)
+    (1, 2)
+    """
+    decimals = point.get("decimals")
+    least = decimals if isinstance(decimals, int) else 0
+    exponent = Decimal(repr(value)).as_tuple().exponent if isinstance(value, float) else 0
+    return max(least, -exponent) if isinstance(exponent, int) else None
+
+
 def _only(points: list[Document], path: str) -> Document:
     if len(points) != 1:
         found = [text(point["path"]) for point in points]
@@ -85,10 +98,15 @@ def _only(points: list[Document], path: str) -> Document:
 
 def _change(point: Document, command: Document) -> str:
     old = value_text(point, command.get("old_value"))
-    new = value_text(point, _as_kind(point, command.get("value")))
+    digits = digits_of(point, command.get("value"))
+    asked, held = (
+        value_text(point, _as_kind(point, command.get(name)), digits) for name in ("value", "held")
+    )
+    if asked != held:
+        say_error(f"{text(point['path'])} cannot hold {asked}: it will hold {held}.")
     failed = [text(row["key"]) for row in rows(command.get("checks") or []) if not row["ok"]]
     note = f" (look at: {', '.join(failed)})" if failed else ""
-    return f"{text(point['path'])}: {old} -> {new}{note}"
+    return f"{text(point['path'])}: {old} -> {held}{note}"
 
 
 def _as_kind(point: Document, value: object) -> object:
@@ -116,7 +134,8 @@ def _judge(point: Document, ended: Document, *, is_quiet: bool) -> int:
     result = document(ended.get("result") or {})
     if state == "confirmed":
         if not is_quiet:
-            read_back = value_text(point, _as_kind(point, result.get("read_back")))
+            digits = digits_of(point, ended.get("value"))
+            read_back = value_text(point, _as_kind(point, result.get("read_back")), digits)
             print(f"Confirmed: {text(point['path'])} reads {read_back}.")
         return EXIT_OK
     say_error(sentence(state, text(result.get("problem")), text(result.get("detail"))))

@@ -112,7 +112,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One request; `tolerance` is how far a read-back may be from `value` and still be it.
+    """One request: `value` is what was asked for, `held` what the device can hold of it.
+
+    `tolerance` is how far a read-back may be from `held` and still be it.
 
     `is_answer_lost`: it was sent and nobody knows whether it arrived. `problem`
     is a key for the screen's catalogue, `detail` the protocol's own words.
@@ -125,6 +127,7 @@ class Command:
     unit: str
     kind: ValueKind
     value: Value
+    held: Value
     tolerance: float
     author: str
     created_ns: int
@@ -169,14 +172,16 @@ def to_document(command: Command) -> dict[str, Json]:
 
 def from_document(document: Mapping[str, Json]) -> Command:
     """The command behind `to_document`."""
-    fields = {name: document[name] for name in Command.__slots__}
+    fields = {"held": document["value"], **document}  # records of the first weeks have no "held"
+    fields = {name: fields[name] for name in Command.__slots__}
     kinds = {int(kind): kind for kind in KIND_BY_NAME.values()}
     kind = kinds[int(str(fields["kind"]))]
     history, checks = fields["history"], fields["checks"]
     assert isinstance(history, list)
     assert isinstance(checks, list)
-    value = _typed(fields["value"], kind)
+    value, held = _typed(fields["value"], kind), _typed(fields["held"], kind)
     assert value is not None
+    assert held is not None
     return Command(
         **{
             **fields,  # type: ignore[arg-type]
@@ -185,6 +190,7 @@ def from_document(document: Mapping[str, Json]) -> Command:
             "history": tuple(Step(CommandState(row[0]), row[1], row[2]) for row in history),  # type: ignore[arg-type,index]
             "checks": tuple(Check(row[0], row[1], row[2]) for row in checks),  # type: ignore[arg-type,index]
             "value": value,
+            "held": held,
             "old_value": _typed(fields["old_value"], kind),
             "read_back": _typed(fields["read_back"], kind),
         }

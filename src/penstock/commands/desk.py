@@ -28,8 +28,9 @@ from penstock.commands.command import (
     Value,
     to_document,
 )
-from penstock.commands.engine import step, tolerance_of
+from penstock.commands.engine import step
 from penstock.commands.envelope import Envelope, seal
+from penstock.commands.held import held_of, held_refusal, tolerance_of
 from penstock.commands.recent import RecentCommands
 from penstock.log import RecordKind
 from penstock.model import NotConnected, Refused
@@ -186,9 +187,7 @@ class CommandDesk:
         event = CommandEvent(EventKind.SELECT, who.id, deadline_ns=deadline_ns)
         command, _, _ = await self._recorded(command, event, (who.id, *request))
         self._sessions[command.id] = who.session_id
-        await self._note(
-            who.id, "command.select", f"command:{command.id}", {"value": command.value}
-        )
+        await self._note(who.id, "command.select", f"command:{command.id}", _told(command))
         return command
 
     def _proposed(self, who: Principal, point: Point, value: object, reason: str) -> Command:
@@ -210,7 +209,11 @@ class CommandDesk:
         if busy is not None:
             raise Refused("point_busy", command=busy.id, state=busy.state.value)
         assert wanted is not None
-        resolution, is_float32 = self._ports.resolution(point)
+        resolution = self._ports.resolution(point)
+        held = held_of(wanted, point.kind, resolution)
+        error = held_refusal(point, wanted, held, resolution)
+        if error is not None:
+            raise error
         return Command(
             id=str(new_id(now_ns)),
             point=str(point.id),
@@ -219,9 +222,8 @@ class CommandDesk:
             unit=point.unit,
             kind=point.kind,
             value=wanted,
-            tolerance=tolerance_of(
-                wanted, point.kind, resolution=resolution, is_float32=is_float32
-            ),
+            held=held,
+            tolerance=tolerance_of(held, point.kind, resolution),
             author=who.id,
             created_ns=now_ns,
             expires_ns=now_ns + self._settings.select_ns,
@@ -267,11 +269,14 @@ class CommandDesk:
         return "expired" if self._clock.now_ns() >= command.expires_ns else self._moved(command)
 
     def _moved(self, command: Command) -> str:
-        """The point may have lost its release or its range since it was selected."""
+        """The point may have lost its release, its range or its scale since it was selected."""
         point = self._ports.registry().by_id(UUID(command.point))
         if point is None or not point.writable:
             return "not_writable"
-        return "" if point.allows(command.value) else "out_of_range"
+        if not point.allows(command.value):
+            return "out_of_range"
+        held = held_of(command.value, point.kind, self._ports.resolution(point))
+        return "" if held == command.held else "expired"
 
     async def _put_on_wire(self, command: Command, sequence: int) -> Command:
         envelope = Envelope(
@@ -279,6 +284,7 @@ class CommandDesk:
             point=command.point,
             kind=command.kind,
             value=command.value,
+            held=command.held,
             tolerance=command.tolerance,
             author=command.author,
             reason=command.reason,
@@ -381,7 +387,8 @@ class CommandDesk:
 
 
 def _told(command: Command) -> dict[str, Json]:
-    return {"point": command.point, "value": command.value, "reason": command.reason}
+    names = ("point", "value", "held", "reason")
+    return {name: getattr(command, name) for name in names}
 
 
 def _digest(*parts: object) -> str:

@@ -27,7 +27,7 @@ from penstock.commands.command import (
     Step,
     Value,
 )
-from penstock.model import Quality, ValueKind
+from penstock.model import Quality
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,26 +52,12 @@ def step(command: Command, event: CommandEvent, now_ns: int) -> Result:
 
 
 def is_equal(value: Value | None, wanted: Value, tolerance: float) -> bool:
-    """Whether a read-back is what was asked for: exactly for whole numbers and texts."""
+    """Whether a read-back is what the device should hold: exactly for whole numbers and texts."""
     if value is None or isinstance(value, str) or isinstance(wanted, str):
         return value is not None and value == wanted
     if isinstance(wanted, int):
         return value == wanted
     return abs(value - wanted) <= tolerance
-
-
-def tolerance_of(
-    value: Value, kind: ValueKind, *, resolution: float = 0.0, is_float32: bool = False
-) -> float:
-    """How far a float may come back from what was written and still be the same.
-
-    Half of what one count of the device means, because a neighbouring count is
-    another value; and the rounding of its float width.
-    """
-    if kind is not ValueKind.FLOAT or isinstance(value, str):
-        return 0.0
-    width = 2.0**-23 if is_float32 else 1e-9
-    return max(abs(value) * width, resolution * 0.5 * (1 + 1e-9))
 
 
 # --- before anything was sent
@@ -136,7 +122,7 @@ def _read_back(command: Command, event: CommandEvent, now_ns: int) -> Command:
     """Counts only behind the device's answer; one from before may be older than the write."""
     seen = _held(command, event)
     is_behind = command.state is CommandState.ACCEPTED or command.is_answer_lost
-    if is_behind and _is_usable(event) and is_equal(event.value, command.value, command.tolerance):
+    if is_behind and _is_usable(event) and is_equal(event.value, command.held, command.tolerance):
         return _to(replace(seen, problem=""), CommandState.CONFIRMED, now_ns, event.text)
     if not is_behind or seen == command or command.revision >= STEPS_MAX:
         return command

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from penstock.model import ValueKind
 
-ENVELOPE_VERSION = 1
+ENVELOPE_VERSION = 2
 ENVELOPE_BYTES_MAX = 128 * 1024
 SIGNATURE_BYTES = 64
 _DOMAIN = b"penstock command envelope 1\0"
@@ -39,12 +39,16 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What may be written, until when, and on whose behalf; `sequence` is the log's SENT record."""
+    """What may be written, until when, and on whose behalf; `sequence` is the log's SENT record.
+
+    `value` is written; `held` is what the device then shows.
+    """
 
     id: str
     point: str
     kind: ValueKind
     value: Value
+    held: Value
     tolerance: float
     author: str
     reason: str
@@ -66,7 +70,8 @@ def seal(envelope: Envelope, signer: Signer) -> bytes:
     document = asdict(envelope) | {
         "version": ENVELOPE_VERSION,
         "kind": NAME_BY_KIND[envelope.kind],
-        "value": envelope.value if isinstance(envelope.value, str) else repr(envelope.value),
+        "value": _text(envelope.value),
+        "held": _text(envelope.held),
     }
     body = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
     return signer.sign(_DOMAIN + body) + body
@@ -101,8 +106,8 @@ def _parsed(body: bytes) -> Envelope | None:
         if not isinstance(document, dict) or document.pop("version") != ENVELOPE_VERSION:
             return None
         kind = KIND_BY_NAME[document.pop("kind")]
-        value = _value(kind, document.pop("value"))
-        envelope = Envelope(kind=kind, value=value, **document)
+        value, held = (_value(kind, document.pop(name)) for name in ("value", "held"))
+        envelope = Envelope(kind=kind, value=value, held=held, **document)
         UUID(envelope.id), UUID(envelope.point)
         if not float(envelope.tolerance) >= 0.0:
             return None
@@ -111,6 +116,10 @@ def _parsed(body: bytes) -> Envelope | None:
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
         return None
     return envelope
+
+
+def _text(value: Value) -> str:
+    return value if isinstance(value, str) else repr(value)
 
 
 def _value(kind: ValueKind, text: object) -> Value:

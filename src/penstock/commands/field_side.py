@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from penstock.commands.command import EventKind
+from penstock.commands.command import EventKind, Value
 from penstock.commands.envelope import Envelope, command_id, verify
 from penstock.model.time import HOUR_NS
 from penstock.plugin import WriteRequest
@@ -47,10 +47,11 @@ class UsedIds:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`request` is to be written; without one, `answer` and `detail` go back to the desk."""
+    """`request` is to be written, `held` is then there; else `answer` and `detail` go back."""
 
     command: str
     request: WriteRequest | None = None
+    held: Value = 0
     tolerance: float = 0.0
     answer: EventKind | None = None
     detail: str = ""
@@ -74,7 +75,8 @@ def decide(
         return _no(envelope.id, problem)
     if not used.add(envelope, now_ns):
         return _no(envelope.id, "too many commands")
-    return Decision(envelope.id, WriteRequest(point.handle, envelope.value), envelope.tolerance)
+    request = WriteRequest(point.handle, envelope.value)
+    return Decision(envelope.id, request, envelope.held, envelope.tolerance)
 
 
 def _no(command: str, detail: str) -> Decision:

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from penstock.plugin import Resolution
+
 if TYPE_CHECKING:
     from penstock.commands.checks import LastValue
     from penstock.commands.envelope import Signer
@@ -14,9 +16,9 @@ if TYPE_CHECKING:
     from penstock.security.audit import Entry
 
 
-def no_resolution(_point: Point) -> tuple[float, bool]:
+def no_resolution(_point: Point) -> Resolution:
     """Nothing is known of the device's counts: a float must come back to nine digits."""
-    return 0.0, False
+    return Resolution()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,8 @@ class DeskPorts:
     """`send(envelope)` hands over to the field process, or raises NotConnected.
 
     NotConnected means that nothing at all went out. `last_value` is what the point
-    holds as far as we know; `resolution` is (engineering value of one count of the
-    device, is float32); `node` is this node's identity.
+    holds as far as we know; `resolution` is what its device can hold; `node` is
+    this node's identity.
     """
 
     registry: Callable[[], Snapshot]
@@ -34,4 +36,4 @@ class DeskPorts:
     audit: Callable[[Entry], Awaitable[object]]
     signer: Signer
     node: str
-    resolution: Callable[[Point], tuple[float, bool]] = no_resolution
+    resolution: Callable[[Point], Resolution] = no_resolution

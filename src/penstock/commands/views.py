@@ -49,7 +49,7 @@ class ResolvedView(View):
 
 
 class CommandView(View):
-    """One command; values of an int64 point are strings."""
+    """One command; values of an int64 point are strings; the device can hold `held` of `value`."""
 
     id: str
     point_id: str
@@ -58,6 +58,7 @@ class CommandView(View):
     old_value: float | str | None
     old_quality: int
     value: float | str
+    held: float | str
     unit: str
     unit_label: str
     author: str
@@ -78,8 +79,9 @@ class CommandsView(View):
 
 def command_view(command: Command, names: Names) -> CommandView:
     """A command as people see it."""
-    value = _json(command.value)
+    value, held = _json(command.value), _json(command.held)
     assert value is not None
+    assert held is not None
     return CommandView(
         id=command.id,
         point_id=command.point,
@@ -88,6 +90,7 @@ def command_view(command: Command, names: Names) -> CommandView:
         old_value=_json(command.old_value),
         old_quality=command.old_quality,
         value=value,
+        held=held,
         unit=command.unit,
         unit_label=unit_label(command.unit),
         author=names.get(command.author, command.author),

@@ -162,6 +162,8 @@ export interface Command {
   old_value: JsonValue;
   old_quality: number;
   value: number | string;
+  /** What the device can hold of it: a register of whole percents makes 33 of 33.4. */
+  held: number | string;
   unit: string;
   unit_label: string;
   author: string;

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from penstock.connectors.modbus.anchor import Anchor
 from penstock.connectors.modbus.config import ModbusConfig, ModbusPoint
 from penstock.connectors.modbus.layout import DeviceMemory, span_of
 from penstock.connectors.modbus.planner import GroupPlan, group_points, make_plan, memory_of
-from penstock.connectors.modbus.points import ModbusValue, compile_point
+from penstock.connectors.modbus.points import ModbusValue, compile_point, ratio
 from penstock.connectors.modbus.reader import GroupReader, is_silence, span_pdu
 from penstock.connectors.modbus.session import Session
 from penstock.connectors.modbus.wire import Outcome
 from penstock.connectors.modbus.write import write_pdu, write_result
 from penstock.model import NotConnected, Quality, TextColumn
-from penstock.plugin import Connector, ReadBack, WriteOutcome, WriteResult
+from penstock.plugin import Connector, ReadBack, Resolution, WriteOutcome, WriteResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,14 +48,16 @@ class Modbus(Connector[ModbusConfig]):
         return make_plan(name, config, points)
 
     @classmethod
-    def resolution(cls, point: PointBinding) -> tuple[float, bool]:
-        """One count of an integer register is worth its scale."""
+    def resolution(cls, point: PointBinding) -> Resolution:
+        """An integer register holds whole counts, each worth its scale."""
         settings = point.settings
         assert isinstance(settings, ModbusPoint)
+        factor, divisor = ratio(settings.scale)
         name = settings.type.strip().lower()
-        if name.startswith("float"):
-            return 0.0, name == "float32"
-        return abs(settings.scale), False
+        if name == "float32":
+            return Resolution("float32", factor, divisor, settings.offset)
+        raw: Literal["float64", "count"] = "float64" if name == "float64" else "count"
+        return Resolution(raw, factor, divisor, settings.offset)
 
     def __init__(self, config: ModbusConfig, line: Line, context: ConnectorContext) -> None:
         super().__init__(config, line, context)

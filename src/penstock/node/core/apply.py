@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
+from pydantic import TypeAdapter
 
 from penstock.codec.dictionary import DictionaryEntry
 from penstock.config.identity import write_ids
@@ -19,6 +20,7 @@ from penstock.model import ConfigError, ConfigProblem
 from penstock.model.system_path import connected_path
 from penstock.node import last_good
 from penstock.node.configuration import field_document, placeholder_id, system_points
+from penstock.plugin import Resolution
 from penstock.rules.config import LoadedRules, load_rules, read_rule_files
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     Document = dict[str, Json]
 
 log = structlog.get_logger()
+_RESOLUTION = TypeAdapter(Resolution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Prepared:
     registry: RegistryPlan
     rules: LoadedRules
     devices: tuple[tuple[str, str], ...]
-    resolutions: Mapping[str, tuple[float, bool]]
+    resolutions: Mapping[str, Resolution]
     warnings: tuple[ConfigProblem, ...]
 
 
@@ -206,10 +209,8 @@ def _periods(facts: Mapping[str, Document]) -> dict[str, int]:
     }
 
 
-def _resolution(row: Document) -> tuple[float, bool]:
-    step = row["step"]
-    assert isinstance(step, int | float)
-    return float(step), bool(row["is_float32"])
+def _resolution(row: Document) -> Resolution:
+    return _RESOLUTION.validate_python(row["resolution"])
 
 
 def _field_problems(answer: Document) -> list[ConfigProblem]:

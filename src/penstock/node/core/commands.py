@@ -16,6 +16,7 @@ from penstock.commands.projector import CommandProjector
 from penstock.commands.recent import RecentCommands
 from penstock.commands.views import command_view
 from penstock.model import NotConnected, Refused
+from penstock.plugin import Resolution
 from penstock.state import patiently
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Commands:
     recent: RecentCommands
     desk: CommandDesk
     clock: Clock
-    resolutions: Mapping[str, tuple[float, bool]] = field(default_factory=dict)
+    resolutions: Mapping[str, Resolution] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self) -> None:
@@ -98,7 +99,7 @@ def build_commands(parts: Parts, link: FieldLink, hub: LiveHub) -> Commands:
         audit=parts.security.audit.record,
         signer=parts.keys,
         node=str(parts.keys.node),
-        resolution=lambda point: commands.resolutions.get(point.path, (0.0, False)),
+        resolution=lambda point: commands.resolutions.get(point.path, Resolution()),
     )
     desk = CommandDesk(parts.log, parts.clock, projector, recent, parts.settings.commands, ports)
     commands = Commands(projector, recent, desk, parts.clock)

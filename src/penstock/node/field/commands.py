@@ -129,7 +129,7 @@ class CommandHand:
                     detail=result.detail,
                 )
             )
-            if is_equal(result.value, request.value, decision.tolerance):
+            if is_equal(result.value, decision.held, decision.tolerance):
                 return
 
     async def _run(self, runner: LineRunner, job: Job) -> WriteResult | ReadBack | None:

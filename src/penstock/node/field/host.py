@@ -7,6 +7,7 @@ a connector ends its line alone: it is reported, counted and started again.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -202,7 +203,7 @@ def _lines(plan: ConnectorPlan) -> list[Json]:
 
 
 def _point_facts(plan: ConnectorPlan, clock: Clock) -> dict[str, Json]:
-    """By point id: period, and what one count of the device is worth."""
+    """By point id: period, and what the device can hold."""
     facts: dict[str, Json] = {}
     for line in plan.lines:
         periods = {
@@ -211,11 +212,10 @@ def _point_facts(plan: ConnectorPlan, clock: Clock) -> dict[str, Json]:
             for handle in group.points
         }
         for point in line.points:
-            step, is_float32 = plan.type.resolution(point)
+            resolution: dict[str, Json] = asdict(plan.type.resolution(point))
             facts[str(plan.ids[point.handle])] = {
                 "period_ns": periods.get(point.handle),
-                "step": step,
-                "is_float32": is_float32,
+                "resolution": resolution,
             }
     return facts
 
