@@ -841,7 +841,7 @@ export interface components {
         };
         /**
          * CommandView
-         * @description One command; values of an int64 point are strings.
+         * @description One command; values of an int64 point are strings; the device can hold `held` of `value`.
          */
         CommandView: {
             /** Id */
@@ -858,6 +858,8 @@ export interface components {
             old_quality: number;
             /** Value */
             value: number | string;
+            /** Held */
+            held: number | string;
             /** Unit */
             unit: string;
             /** Unit Label */
