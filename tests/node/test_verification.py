@@ -19,6 +19,7 @@ from penstock.historian.query import raw
 from penstock.historian.segment import decode_table
 from penstock.log import Log, LogSettings
 from penstock.model import Batch, Origin, Refused
+from penstock.node.core.compaction import Compaction
 from penstock.node.core.compute_link import ComputeLink
 from penstock.node.core.pins import Pins
 from penstock.node.core.verification import Verification, last_time_of_day
@@ -69,20 +70,21 @@ class Bench:
         self.disk = SystemDisk()
         self.clock = FakeClock()
         self.folder = home / "data" / "segments"
-        historian = Historian.open(self.disk, self.folder, HistorianSettings())
+        settings = HistorianSettings(compaction_segments_min=3)
+        historian = Historian.open(self.disk, self.folder, settings)
         self.worker = HistorianWorker(historian, log, self.clock)
         self.link = ComputeLink(
             log, lambda _id: None, node=NODE, settings=ComputeSettings().for_compute()
         )
         spool = Spool(self.disk, home / "data")
         self.pins = Pins(self.worker, self.link, self.disk, spool, self.clock)
+        self.compaction = Compaction(self.worker, self.link, self.clock)
         self.verification = self.new_verification()
         self.compute = RealCompute(home, str(NODE))
 
     def new_verification(self, **settings: Any) -> Verification:
         """As after a start of core."""
         return Verification(
-            self.worker,
             self.link,
             self.disk,
             self.home / "data",
@@ -105,9 +107,9 @@ class Bench:
         rows, _ = raw(self.worker.historian.pin([7]), 7, 0, 2**62, 100_000)
         return rows.time_ns.tolist(), rows.value.tolist(), rows.quality.tolist()  # type: ignore[union-attr]
 
-    def damage_chunk(self) -> str:
-        """Flip a bit in the second segment; the place's name."""
-        info = self.worker.historian.manifest.segments[1]
+    def damage_chunk(self, segment: int = 1) -> str:
+        """Flip a bit in a segment's first chunk; the place's name."""
+        info = self.worker.historian.manifest.segments[segment]
         data = bytearray(self.disk.read(self.folder / info.name))
         table = decode_table(data[info.table_offset :], info.table_offset)
         offset = int(table.offset[0])
@@ -173,6 +175,7 @@ async def test_damage_is_mended_from_the_log_and_the_damaged_file_is_kept(bench:
 
     assert [place] == result["mended"]
     assert ([], before) == (bench.verification.notices(), bench.answers())
+    bench.worker.historian.forget_replaced()
     assert damaged not in bench.disk.list(bench.folder)
     assert [f"00000001-{damaged}"] == bench.quarantine() == result["quarantined"]
     assert [] == (await bench.verification.verify())["damage"], "and now all is whole"
@@ -274,8 +277,41 @@ async def test_without_compute_it_waits_and_a_person_is_told(bench: Bench) -> No
 
 
 @pytest.mark.slow
+async def test_compute_compacts_what_core_has_flushed(bench: Bench) -> None:
+    before, position = bench.answers(), bench.worker.historian.position
+    old = {info.name for info in bench.worker.historian.manifest.segments}
+    is_done = await bench.compaction.step()
+
+    new = {info.name for info in bench.worker.historian.manifest.segments}
+    assert (True, 1, False) == (is_done, len(new), bool(old & new))
+    assert (before, position) == (bench.answers(), bench.worker.historian.position)
+    await wait_for(lambda: not old & set(bench.disk.list(bench.folder)))
+    assert not await bench.compaction.step(), "there is nothing more to do"
+
+
+@pytest.mark.slow
+async def test_a_chunk_of_a_day_file_is_mended_too(bench: Bench) -> None:
+    before = bench.answers()
+    await bench.compaction.step()
+    place = bench.damage_chunk(0)
+    result = await bench.verification.verify()
+
+    assert ([place], before) == (result["mended"], bench.answers())
+
+
+@pytest.mark.slow
+async def test_a_compaction_waits_for_compute_and_says_so_once(bench: Bench) -> None:
+    bench.compute.kill()
+    await wait_for(lambda: not bench.link.is_connected)
+    before = bench.worker.historian.manifest
+
+    assert [False, False] == [await bench.compaction.step(), await bench.compaction.step()]
+    assert (2, before) == (bench.compaction.failures, bench.worker.historian.manifest)
+
+
+@pytest.mark.slow
 async def test_a_proposal_that_is_no_longer_true_is_refused(bench: Bench) -> None:
     for fields in ({"remove": []}, {"manifest_version": 1, "remove": ["gone.seg"], "add": []}):
         with pytest.raises(Refused) as refused:
-            await bench.verification.commit(fields)  # type: ignore[arg-type]
+            await bench.compaction.commit(fields)  # type: ignore[arg-type]
         assert refused.value.code in {"bad_request", "conflict"}

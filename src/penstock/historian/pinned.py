@@ -90,12 +90,17 @@ def open_pinned(disk: Disk, folder: Path, spool: Path, document: Document) -> Sn
 
     `folder` holds the historian's segments, `spool` what was written for this pin.
     """
-    manifest = decode_manifest(disk.read(spool / str(document["manifest"])))
+    manifest = read_manifest(disk, spool, document)
     heads = document["heads"]
     assert isinstance(heads, list)
     elsewhere = {str(name): spool / str(name) for name in heads}
     store = Store(disk, folder, elsewhere=elsewhere)
     return Snapshot(store, manifest.segments, (), manifest.last, manifest.sequence)
+
+
+def read_manifest(disk: Disk, spool: Path, document: Document) -> Manifest:
+    """All segments of a pin and the newest samples of its points; Damaged or FileNotFoundError."""
+    return decode_manifest(disk.read(spool / str(document["manifest"])))
 
 
 def _part_of(view: HeadView, handles: npt.NDArray[np.uint32], to_ns: int | None) -> HeadView:

@@ -170,6 +170,13 @@ def compress_log(job: Job, fields: Document) -> Document:
     return compress_document(job.disk, job.data / "log" / "0", fields)
 
 
+def compact(job: Job, fields: Document) -> Document:
+    """Turn flushed segments into day files."""
+    from penstock.node.compute import upkeep  # noqa: PLC0415
+
+    return upkeep.compact(job, fields)
+
+
 def verify(job: Job, fields: Document) -> Document:
     """Judge every byte of the history and the log."""
     from penstock.node.compute import upkeep  # noqa: PLC0415
@@ -186,6 +193,7 @@ def repair(job: Job, fields: Document) -> Document:
 
 HANDLERS: dict[str, Handler] = {
     "ping": ping,
+    "compact": compact,
     "verify": verify,
     "repair": repair,
     "compress_log": compress_log,

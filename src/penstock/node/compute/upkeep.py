@@ -1,11 +1,12 @@
-"""Jobs that look after the files: verification and repair."""
+"""Jobs that look after the files: compaction, verification and repair."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from penstock.historian.compaction import compact_once
+from penstock.historian.config import HistorianSettings
+from penstock.historian.encode import DecimalHints
 from penstock.historian.repair import LogSpan, keep_in_quarantine, repair_segments
 from penstock.historian.verify import (
     LOG,
@@ -16,7 +17,7 @@ from penstock.historian.verify import (
     verify_segments,
 )
 from penstock.log.tail import LogTail
-from penstock.node.compute.pins import SEGMENTS, pinned
+from penstock.node.compute.pins import SEGMENTS, pinned_manifest
 
 if TYPE_CHECKING:
     from penstock.historian.segment import SegmentInfo
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 MB = 1_000_000
 REPORT_S = 1.0
-_NOTHING = np.zeros(0, np.uint32)
 
 
 class Pace:
@@ -61,11 +61,11 @@ def verify(job: Job, fields: Document) -> Document:
     tail = LogTail(log, disk=job.disk)
     began_ns = job.clock.now_ns()
     try:
-        with pinned(job, _NOTHING) as snapshot:
-            total = sum(info.file_bytes for info in snapshot.segments) + _log_bytes(job)
+        with pinned_manifest(job) as manifest:
+            total = sum(info.file_bytes for info in manifest.segments) + _log_bytes(job)
             pace = Pace(job, _limit(fields), total)
             verify_manifests(job.disk, folder, report, pace)
-            verify_segments(job.disk, folder, snapshot.segments, report, pace)
+            verify_segments(job.disk, folder, manifest.segments, report, pace)
         verify_log(job.disk, log, tail.durable, report, pace)
     finally:
         tail.close()
@@ -84,10 +84,9 @@ def repair(job: Job, fields: Document) -> Document:
     folder = job.data / SEGMENTS
     tail = LogTail(job.data / LOG, disk=job.disk)
     try:
-        with pinned(job, _NOTHING) as snapshot:
-            version = snapshot.sequence  # of no meaning here: core judges by the names
+        with pinned_manifest(job) as manifest:
+            segments, version = manifest.segments, manifest.version
             span = LogSpan(job.disk, job.data / LOG, tail.durable)
-            segments = snapshot.segments
             pace = Pace(job, _limit(fields), _bytes_of(segments, damage))
             done = repair_segments(job.disk, folder, segments, version, damage, span, pace)
             kept: list[str] = []
@@ -103,6 +102,33 @@ def repair(job: Job, fields: Document) -> Document:
         "left": dict(done.left),
         "quarantined": list(kept),
     }
+
+
+def compact(job: Job, fields: Document) -> Document:
+    """Write day files for what core has flushed; core lists them instead, or nothing changes."""
+    options = fields["settings"]
+    assert isinstance(options, dict)
+    settings = HistorianSettings.model_validate(options)
+
+    def report(numbers: dict[str, int]) -> None:
+        job.report(**numbers)
+
+    with pinned_manifest(job) as manifest:
+        proposal = compact_once(
+            job.disk,
+            job.data / SEGMENTS,
+            manifest,
+            settings,
+            DecimalHints(),
+            report,
+            lambda: job.is_cancelled,
+            now_ns=job.clock.now_ns(),
+        )
+        job.check_cancelled()
+        if proposal is None:
+            return {"removed": 0, "added": 0}
+        job.ask("commit", proposal.to_document())  # type: ignore[arg-type]
+    return {"removed": len(proposal.remove), "added": len(proposal.add)}
 
 
 def _renew_manifests(job: Job, manifests: list[Damage]) -> list[str]:

@@ -21,6 +21,7 @@ from penstock.model import ConfigError, Refused
 from penstock.node.core.absence import AbsenceWatch
 from penstock.node.core.apply import Applier, Prepared
 from penstock.node.core.commands import build_commands
+from penstock.node.core.compaction import Compaction
 from penstock.node.core.compute_link import ComputeLink
 from penstock.node.core.field_link import FieldLink
 from penstock.node.core.live_feed import alarm_rows, alarms_document
@@ -69,24 +70,7 @@ class Core:
             public_key=parts.keys.public_bytes,
             on_change=self._on_field,
         )
-        self.compute = ComputeLink(
-            parts.log,
-            parts.registry.handle_of,
-            node=parts.keys.node,
-            settings=parts.settings.compute.for_compute(),
-        )
-        spool = Spool(parts.disk, parts.home.data, parts.settings.compute.spool_bytes_max)
-        spool.clear()
-        self.pins = Pins(parts.historian, self.compute, parts.disk, spool, parts.clock)
-        self.verification = Verification(
-            parts.historian,
-            self.compute,
-            parts.disk,
-            parts.home.data,
-            parts.clock,
-            parts.settings.compute,
-            parts.settings.plant.zone,
-        )
+        self._build_compute()
         self.links: dict[str, ChildLink] = {link.name: link for link in (self.field, self.compute)}
         self.commands = build_commands(parts, self.field, self.hub)
         self.field.on_command_state = self.commands.on_state
@@ -113,11 +97,34 @@ class Core:
                 "log_reader": lambda: parts.log.retention.statistics(parts.log.durable),
                 "downlink": lambda: self.field.counters,
                 "compute": lambda: self.compute.statistics() | self.pins.statistics(),
+                "compaction": self.compaction.statistics,
                 "alarms": self.projector.statistics,
                 "commands": self.commands.projector.statistics,
                 "rules": self.rule_worker.statistics,
                 "live": self.hub.statistics,
             },
+        )
+
+    def _build_compute(self) -> None:
+        parts = self.parts
+        settings = parts.settings.compute
+        self.compute = ComputeLink(
+            parts.log,
+            parts.registry.handle_of,
+            node=parts.keys.node,
+            settings=settings.for_compute(),
+        )
+        spool = Spool(parts.disk, parts.home.data, settings.spool_bytes_max)
+        spool.clear()
+        self.pins = Pins(parts.historian, self.compute, parts.disk, spool, parts.clock)
+        self.compaction = Compaction(parts.historian, self.compute, parts.clock)
+        self.verification = Verification(
+            self.compute,
+            parts.disk,
+            parts.home.data,
+            parts.clock,
+            settings,
+            parts.settings.plant.zone,
         )
 
     def _build_alarms(self) -> None:
@@ -174,6 +181,7 @@ class Core:
                 group.create_task(self._watch_log(), name="log-watch"),
                 group.create_task(self.status.sampler.run(), name="sampler"),
                 group.create_task(self.pins.run(), name="pins"),
+                group.create_task(self.compaction.run(), name="compaction"),
                 group.create_task(self.verification.run(), name="verification"),
             ]
             await serve(

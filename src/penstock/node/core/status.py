@@ -103,14 +103,7 @@ class NodeStatus:
             "connections": list(connections),
             "disk": disk,
             "clock": self._clock(),
-            "certificates": [
-                {
-                    "name": item.name,
-                    "not_after_ns": str(item.not_after_ns),
-                    "days_left": item.days_left,
-                }
-                for item in parts.certificates.status()
-            ],
+            "certificates": self._certificates(),
             "audit": {"entries": audit.entries, "unbroken": audit.is_unbroken},
             "queues": self._queues(log),
             "log": {
@@ -123,6 +116,16 @@ class NodeStatus:
             "simulated": any(point.simulated for point in parts.registry.snapshot.points),
             "counters": self._counters(),
         }
+
+    def _certificates(self) -> list[Json]:
+        return [
+            {
+                "name": item.name,
+                "not_after_ns": str(item.not_after_ns),
+                "days_left": item.days_left,
+            }
+            for item in self._parts.certificates.status()
+        ]
 
     def _counters(self) -> Document:
         uplink = self._field.heartbeat.get("uplink", {})

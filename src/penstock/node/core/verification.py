@@ -15,14 +15,12 @@ from zoneinfo import ZoneInfo
 import orjson
 import structlog
 
-from penstock.historian.manifest import Proposal
 from penstock.model import Refused
 from penstock.model.time import SECOND_NS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from penstock.historian import HistorianWorker
     from penstock.model.event import Json
     from penstock.node.core.compute_link import ComputeLink
     from penstock.node.settings import ComputeSettings
@@ -49,7 +47,6 @@ class Verification:
 
     def __init__(
         self,
-        worker: HistorianWorker,
         link: ComputeLink,
         disk: Disk,
         data: Path,
@@ -57,7 +54,6 @@ class Verification:
         settings: ComputeSettings,
         zone: str,
     ) -> None:
-        self._worker = worker
         self._link = link
         self._disk = disk
         self._path = data / FILE
@@ -71,7 +67,6 @@ class Verification:
         self._running: asyncio.Task[None] | None = None
         self.result: Document | None = None
         self._load()
-        link.answers["commit"] = self.commit
 
     @property
     def job(self) -> str | None:
@@ -119,15 +114,6 @@ class Verification:
         await asyncio.to_thread(self._save)
         self._say(result)
         return result
-
-    async def commit(self, fields: Document) -> Document:
-        """Answer to compute: list its new files instead of the old ones."""
-        try:
-            proposal = Proposal.from_document(fields)
-        except (KeyError, TypeError) as error:
-            raise Refused("bad_request", f"proposal: {error}") from error
-        await asyncio.to_thread(self._worker.historian.swap, proposal)
-        return {}
 
     def summary(self) -> Document:
         """For the System page."""
