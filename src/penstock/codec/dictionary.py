@@ -38,11 +38,15 @@ class DictionaryEntry:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Batches `first` to `last` (inclusive) of one origin that the log holds."""
+    """Batches `first` to `last` (inclusive) of one origin that the log holds.
+
+    `day` (days since 1970) is the last that counts for keeping it; 0 is not known.
+    """
 
     origin: Origin
     first: int
     last: int
+    day: int = 0
 
 
 def encode_dictionary(entries: Sequence[DictionaryEntry]) -> bytes:
@@ -88,7 +92,7 @@ def encode_checkpoint(intervals: Sequence[Interval]) -> bytes:
         _INTERVAL.pack(
             item.origin.node.bytes,
             item.origin.slot,
-            0,
+            item.day,
             item.origin.incarnation,
             item.first,
             item.last,
@@ -105,10 +109,10 @@ def decode_checkpoint(payload: Buffer) -> list[Interval]:
         raise Damaged(f"checkpoint of {count} intervals has {len(payload)} bytes")
     intervals = []
     for at in range(count):
-        node, slot, _, incarnation, first, last = _INTERVAL.unpack_from(
+        node, slot, day, incarnation, first, last = _INTERVAL.unpack_from(
             payload, _HEADER.size + at * _INTERVAL.size
         )
-        intervals.append(Interval(Origin(UUID(bytes=node), slot, incarnation), first, last))
+        intervals.append(Interval(Origin(UUID(bytes=node), slot, incarnation), first, last, day))
     return intervals
 
 

@@ -25,6 +25,10 @@ class IntervalSet:
         for item in intervals:
             self.add(item.origin, item.first, item.last)
 
+    def __len__(self) -> int:
+        """Number of intervals."""
+        return sum(map(len, self._bounds.values()))
+
     def has(self, origin: Origin, sequence: int) -> bool:
         """Is batch `sequence` of `origin` in the set?"""
         bounds = self._bounds.get(origin)
@@ -42,6 +46,11 @@ class IntervalSet:
             bounds[-1] = (bounds[-1][0], last)
             return True
         return _insert(bounds, first, last)
+
+    def forget(self, origins: Iterable[Origin]) -> None:
+        """As if nothing of them had been received."""
+        for origin in origins:
+            self._bounds.pop(origin, None)
 
     def intervals(self) -> list[Interval]:
         """All of it, for a checkpoint."""

@@ -36,6 +36,11 @@ class LogSettings(BaseModel):
     log_bytes_max: int = Field(
         8192 * MIB, ge=4096, description="Size of the log at which new data is refused."
     )
+    origin_silent_days_max: int = Field(
+        30,
+        ge=1,
+        description="Days after which an earlier start of a sender that is silent is forgotten.",
+    )
     compress: bool = Field(
         True, description="Rewrite files compressed that are sealed and still kept."
     )

@@ -49,6 +49,7 @@ class Outcome:
     records: list[LogRecord] = field(default_factory=list)
     written: list[tuple[Entry, int]] = field(default_factory=list)
     refused: list[tuple[Entry, Refused]] = field(default_factory=list)
+    folded: list[Origin] = field(default_factory=list)
 
 
 def batch_entry(batch: Batch, receive_ns: int | None) -> Entry:

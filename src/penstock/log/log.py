@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from penstock.codec.event import encode_event
+from penstock.codec.interval_set import IntervalSet
 from penstock.codec.record import RecordKind
 from penstock.log.cache import RecordCache
 from penstock.log.config import LogSettings
@@ -75,7 +76,7 @@ class Log:
         self._counts = dict.fromkeys(("records", "batches", "rows", "groups", "duplicates"), 0)
         self._counts |= {"refused": 0, "torn_bytes": recovered.torn_bytes}
         self._state = "open"
-        self.received = recovered.received
+        self.received = IntervalSet(recovered.received.intervals())
         self.durable = recovered.last
         self.credit = CreditPool(settings.credit_bytes_max)
         self.small_credit = CreditPool(settings.small_credit_bytes_max)
@@ -338,6 +339,7 @@ class Log:
             future = self._finish(entry)
             future.set_exception(refusal)
             future.exception()
+        self.received.forget(outcome.folded)
         self._count(outcome)
         self._wake()
         if outcome.written:

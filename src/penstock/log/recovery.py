@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from penstock.codec.dictionary import DictionaryEntry, Interval
-from penstock.codec.interval_set import IntervalSet
-from penstock.codec.log_file import FILE_HEADER_BYTES, Watermark
+from penstock.codec.layout import Damaged
+from penstock.codec.log_file import FILE_HEADER_BYTES, Watermark, decode_file_header
 from penstock.codec.record import RecordKind
 from penstock.log.damage import keep_bytes
 from penstock.log.files import SEQUENCE_END, Found, Hole, LogFile, end_of, scan
+from penstock.log.received import DAY_NS, Received
 from penstock.log.record import decode_payload
 from penstock.log.store import FileStore
 
@@ -36,10 +37,11 @@ class Recovered:
     incarnation: int = 0
     last: int = 0
     receive_ns: int = 0
-    received: IntervalSet = field(default_factory=IntervalSet)
+    received: Received = field(default_factory=Received)
     dictionary: dict[int, DictionaryEntry] = field(default_factory=dict)
     holes: list[tuple[LogFile, Hole]] = field(default_factory=list)
     torn_bytes: int = 0
+    headed: LogFile | None = None
 
 
 @dataclass(slots=True)
@@ -49,10 +51,12 @@ class _Scanned:
     file: LogFile
     changes: list[Interval | DictionaryEntry] = field(default_factory=list)
     holes: list[Hole] = field(default_factory=list)
+    has_header: bool = False
     has_head: bool = False
     records: int = 0
     last: int = 0
     receive_ns: int = 0
+    day: int = 0
     end: int = 0
     size: int = 0
 
@@ -67,6 +71,8 @@ def recover(folder: Path, disk: Disk, mark: Watermark | None) -> Recovered:
     scanned = _scan_newest(store, files)
     for item in scanned:
         _apply(state, item)
+        if item.has_head:
+            state.headed = item.file
     _cut_tail(store, state, scanned, mark)
     _compare_with_mark(state, mark)
     return state
@@ -85,6 +91,7 @@ def _scan_newest(store: FileStore, files: list[LogFile]) -> list[_Scanned]:
 def _scan_file(file: LogFile, data: bytes, end: int) -> _Scanned:
     result = _Scanned(file, last=file.first - 1, size=len(data))
     result.end = min(FILE_HEADER_BYTES, len(data))
+    result.has_header = _has_header(data)
     for item in scan(data, FILE_HEADER_BYTES, file.first, end):
         if isinstance(item, Hole):
             result.holes.append(item)
@@ -96,15 +103,25 @@ def _scan_file(file: LogFile, data: bytes, end: int) -> _Scanned:
     return result
 
 
+def _has_header(data: bytes) -> bool:
+    try:
+        decode_file_header(data)
+    except Damaged:
+        return False
+    return True
+
+
 def _note(result: _Scanned, item: Found) -> None:
     header = item.header
     if header.kind == RecordKind.BATCH:
         number = header.origin_sequence
-        result.changes.append(Interval(header.origin, number, number))
+        day = header.receive_ns // DAY_NS
+        result.changes.append(Interval(header.origin, number, number, day))
     elif header.kind in (RecordKind.DICTIONARY, RecordKind.CHECKPOINT):
         entries = decode_payload(header, item.payload)
         assert isinstance(entries, list)
         result.changes.extend(entries)
+        result.day = header.receive_ns // DAY_NS
         is_short = len(entries) < CHECKPOINT_INTERVALS_MAX
         if header.kind == RecordKind.CHECKPOINT and is_short and not result.holes:
             result.has_head = True
@@ -113,7 +130,9 @@ def _note(result: _Scanned, item: Found) -> None:
 def _apply(state: Recovered, item: _Scanned) -> None:
     for change in item.changes:
         if isinstance(change, Interval):
-            state.received.add(change.origin, change.first, change.last)
+            # A checkpoint of an earlier version does not tell the day.
+            day = change.day or item.day
+            state.received.note(change.origin, change.first, change.last, day)
         else:
             state.dictionary[change.handle] = change
     state.last = max(state.last, item.last)
@@ -124,10 +143,14 @@ def _apply(state: Recovered, item: _Scanned) -> None:
 def _cut_tail(
     store: FileStore, state: Recovered, scanned: list[_Scanned], mark: Watermark | None
 ) -> None:
-    """Cut behind the last good record; files without any are left-overs of a start."""
+    """Cut behind the last good record; files without any are left-overs of starts.
+
+    The newest of those stays if its header is whole: it tells which incarnation is used up.
+    """
     for item in reversed(scanned):
         is_newest = end_of(state.files, state.files.index(item.file)) == SEQUENCE_END
         is_empty = item.records == 0 and not _has_missing(item)
+        is_empty &= not (item is scanned[-1] and item.has_header)
         if not is_newest and not is_empty:
             return
         state.torn_bytes += item.size - (0 if is_empty else item.end)
@@ -139,7 +162,7 @@ def _cut_tail(
             store.remove(item.file)
             state.files.remove(item.file)
             del state.sizes[item.file]
-        elif not store.is_compressed(item.file):
+        elif is_newest and not store.is_compressed(item.file):
             _cut(store, state, item)
             store.disk.renew(store.folder / item.file.name, _sound_bytes(item, mark))
 

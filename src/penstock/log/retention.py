@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from penstock.model.event import Json
 
 READERS_MAX = 256
+# A process that starts again and again leaves many small files.
+FILES_KEEP = 1_024
 
 
 @dataclass(slots=True, eq=False)
@@ -107,14 +109,20 @@ class Retention:
         self.readers.append(handle)
         return handle
 
-    def departures(self, files: Sequence[LogFile], sizes: Mapping[LogFile, int]) -> list[Departure]:
-        """Oldest files that go now. Nothing goes before the first reader has been declared."""
+    def departures(
+        self, files: Sequence[LogFile], sizes: Mapping[LogFile, int], count: int
+    ) -> list[Departure]:
+        """Oldest of `files` that go now, never the last; all `count` files are in `sizes`.
+
+        Nothing goes before the first reader has been declared.
+        """
         total, readers = sum(sizes.values()), list(self.readers)
         found: list[Departure] = []
         if not readers:
             return found
         for file, following in pairwise(files):
-            if total <= self.settings.log_bytes_keep:
+            is_many = count - len(found) > FILES_KEEP
+            if total <= self.settings.log_bytes_keep and not is_many:
                 break
             behind = [item for item in readers if item.position < following.first - 1]
             losses = [self._loss(item, total, (file, following)) for item in behind]

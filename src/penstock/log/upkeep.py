@@ -100,6 +100,9 @@ class Upkeep:
                 continue
             try:
                 size = self._disk.size(self._folder / file.name)
+                if size <= FILE_HEADER_BYTES:
+                    self._done.add(file)
+                    continue
             except FileNotFoundError:
                 self._done.add(file)
                 continue

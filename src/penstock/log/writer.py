@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from penstock.codec.interval_set import IntervalSet
 from penstock.codec.log_file import LogFileHeader, encode_file_header
 from penstock.codec.record import RecordKind, encode_record
 from penstock.log.entry import Entry, Outcome
 from penstock.log.files import LogFile
-from penstock.log.head import head_entries
+from penstock.log.head import Head
 from penstock.log.receive_time import ReceiveTime, load_jump
+from penstock.log.received import DAY_NS, Received
 from penstock.log.record import LogRecord
 from penstock.log.recovery import Recovered, recover
-from penstock.log.retention import Departure, Retention
+from penstock.log.retention import FILES_KEEP, Departure, Retention
 from penstock.log.space import Space, is_full_error
 from penstock.log.store import FileStore
 from penstock.log.watermark import WATERMARK_NAME, WatermarkPage, open_page
@@ -77,9 +77,9 @@ class LogWriter:
         self._page = page
         self._open: _Open | None = None
         self._needs_incarnation = True
-        self._received = IntervalSet(recovered.received.intervals())
+        self._received = Received(recovered.received.intervals())
         self._receive_ns = recovered.receive_ns
-        self.dictionary: dict[int, DictionaryEntry] = dict(recovered.dictionary)
+        self._head = Head(recovered.dictionary, origin, recovered.headed)
         self.space = Space(folder, disk, settings.ballast_bytes)
         self.receive_time = ReceiveTime(recovered.receive_ns, load_jump(folder, disk))
         self.retention = Retention(self._store, settings, origin, self.receive_time)
@@ -89,6 +89,11 @@ class LogWriter:
         self.durable = recovered.last
         self.is_at_limit = False
         self.syncs = self.write_errors = self.sync_ns = self.sync_ns_max = 0
+
+    @property
+    def dictionary(self) -> dict[int, DictionaryEntry]:
+        """All durable entries by their handle."""
+        return self._head.dictionary
 
     @property
     def log_bytes(self) -> int:
@@ -133,15 +138,26 @@ class LogWriter:
         self.receive_time.note(now_ns, self.clock.monotonic_ns())
         receive_ns = max(self._receive_ns, now_ns)
         buffers: list[Buffer] = []
+        has_head = False
         if self._open is None:
+            has_head = self._head.is_due(self._received, self.sizes)
             buffers.append(self._begin_file(receive_ns))
-            entries = [*head_entries(self.dictionary, self._received, self._origin), *entries]
+        if has_head:
+            outcome.folded += self._fold()
+            entries = [*self._head.entries(self._received), *entries]
         records = self._encode(entries, receive_ns, buffers)
         assert self._open is not None
         grown = self._open.file.append(buffers)
         self._sync(self._open)
         self._open.size += grown
+        if has_head:
+            self._head.headed = self._open.name
         self._publish(entries, records, outcome)
+
+    def _fold(self) -> list[Origin]:
+        """Before a checkpoint repeats them: former lives of senders that are over."""
+        today = self.receive_time.now_ns // DAY_NS
+        return self._received.fold(today, self._settings.origin_silent_days_max)
 
     def _begin_file(self, now_ns: int) -> bytes:
         if self._needs_incarnation:
@@ -190,16 +206,17 @@ class LogWriter:
             self._receive_ns, self.durable = records[-1].receive_ns, records[-1].sequence
         self._page.write(self.incarnation, self.durable, self._open.size)
         for entry, record in zip(entries, records, strict=True):
-            self._learn(entry)
+            self._learn(entry, record.receive_ns)
             outcome.written.append((entry, record.sequence))
         outcome.records += records
         self.retention.note_durable(entries)
 
-    def _learn(self, entry: Entry) -> None:
+    def _learn(self, entry: Entry, receive_ns: int) -> None:
         if isinstance(entry.payload, Batch):
-            self._received.add(entry.origin, entry.origin_sequence)
+            number = entry.origin_sequence
+            self._received.note(entry.origin, number, number, receive_ns // DAY_NS)
         elif entry.kind == RecordKind.DICTIONARY:
-            self.dictionary.update((item.handle, item) for item in entry.payload)  # type: ignore[union-attr,misc,union-attr]
+            self._head.learn(entry.payload)  # type: ignore[arg-type]
 
     # --- when the disk says no
 
@@ -276,7 +293,8 @@ class LogWriter:
 
     def _delete_files(self) -> list[Departure]:
         """Delete what may go; the rest of what should, because it needs a gap record first."""
-        if len(self.files) < 2 or self.log_bytes <= self._settings.log_bytes_keep:
+        is_small = self.log_bytes <= self._settings.log_bytes_keep
+        if len(self.files) < 2 or (is_small and len(self.files) <= FILES_KEEP):
             return []
         if not self.sealed_lock.acquire(blocking=False):
             return []
@@ -286,7 +304,9 @@ class LogWriter:
             self.sealed_lock.release()
 
     def _delete_due(self) -> list[Departure]:
-        due = self.retention.departures(self.files, self.sizes.copy())
+        headed = self._head.headed
+        files = [file for file in self.files if headed is not None and file <= headed]
+        due = self.retention.departures(files, self.sizes.copy(), len(self.files))
         while due and self.retention.may_go(due[0]):
             if not self._remove_file(due[0].file):
                 return []
