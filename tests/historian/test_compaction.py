@@ -73,6 +73,7 @@ def test_nothing_differs_before_and_after(
     np.testing.assert_equal(
         last, [played.historian.last.rows([point]).value(0) for point in ALL_POINTS]
     )
+    played.historian.forget_replaced()
     assert played.listed() == played.files()
     again = Historian.open(played.disk, FOLDER, played.settings)
     assert again.manifest.segments == played.historian.manifest.segments

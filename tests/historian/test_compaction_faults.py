@@ -86,9 +86,11 @@ def test_a_power_cut_at_any_call_leaves_the_old_state_or_the_new_one() -> None:
         reopened(played, seed=call)
 
         assert expected == played.answers(), f"call {call}"
-        assert played.listed() == played.files()
+        assert set(played.listed()) <= set(played.files())
         seen.add(played.listed() == old)
         played.compact_all()
+        played.historian.forget_replaced()
+        assert played.listed() == played.files()
         assert expected == played.answers()
         assert all(map(is_day_file, played.historian.manifest.segments))
     assert {True, False} == seen
@@ -108,6 +110,7 @@ def test_a_disk_that_refuses_at_any_call_changes_no_answer() -> None:
         assert expected == played.answers()
         reopened(played, seed=call)
         assert expected == played.answers()
+        played.historian.forget_replaced()
         assert played.listed() == played.files()
 
 

@@ -94,6 +94,7 @@ class Plant:
         )
         if done.proposal is not None:
             self.historian.swap(done.proposal)
+            self.historian.forget_replaced()
         return done
 
     def answers(self) -> list[object]:

@@ -75,7 +75,6 @@ def test_a_swap_is_seen_by_queries_and_by_the_next_start() -> None:
 
     assert [1.0, 2.0] == plant.values()
     assert proposal.add[0] == plant.historian.manifest.segments[0]
-    assert plant.listed() == plant.files()
     assert position == plant.historian.position
     again = Historian.open(plant.disk, FOLDER, HistorianSettings())
     assert again.manifest.segments == plant.historian.manifest.segments
@@ -89,6 +88,7 @@ def test_a_replaced_file_stays_for_whoever_began_before() -> None:
     plant.historian.swap(proposal)
 
     assert 2 == len(raw(snapshot, 1, T0, T0 + 10**15, 100)[0])
+    plant.historian.forget_replaced()
     assert proposal.remove[0] in plant.files()
     assert 1 == plant.historian.statistics()["segments_replaced"]
     del snapshot
@@ -102,6 +102,7 @@ def test_a_hold_keeps_its_files_until_it_is_released() -> None:
     proposal = plant.proposal()
     first, other = plant.historian.hold(proposal.remove), plant.historian.hold(proposal.remove)
     plant.historian.swap(proposal)
+    plant.historian.forget_replaced()
 
     for hold in (first, first, other):
         assert proposal.remove[0] in plant.files()
@@ -113,10 +114,25 @@ def test_a_hold_keeps_its_files_until_it_is_released() -> None:
         plant.historian.hold(proposal.remove)
 
 
+def test_replaced_files_stay_while_the_manifest_before_lists_them() -> None:
+    """It counts when the newest is damaged, so it must stay whole."""
+    plant = Plant()
+    proposal = plant.proposal()
+    plant.historian.swap(proposal)
+    assert proposal.remove[0] in plant.files()
+    Historian.open(plant.disk, FOLDER, HistorianSettings())
+    assert proposal.remove[0] in plant.files()
+
+    plant.historian.forget_replaced()
+
+    assert plant.listed() == plant.files()
+
+
 def test_held_files_of_a_crash_are_removed_at_the_next_start() -> None:
     plant = Plant()
     hold = plant.historian.hold(plant.listed())
     plant.historian.swap(plant.proposal())
+    plant.historian.forget_replaced()
 
     again = Historian.open(plant.disk, FOLDER, HistorianSettings())
 
@@ -137,6 +153,7 @@ def test_a_proposal_of_an_older_state_is_refused_and_its_files_are_removed() -> 
         plant.historian.swap(Proposal(1, (old.name,), (late,)))
 
     assert before == plant.historian.manifest
+    plant.historian.forget_replaced()
     assert plant.listed() == plant.files()
 
 
@@ -167,6 +184,7 @@ def test_a_swap_between_a_flush_and_its_adoption_loses_neither() -> None:
 
     assert [1.0, 2.0, 3.0] == plant.values()
     assert 3 == len(plant.listed())
+    plant.historian.forget_replaced()
     assert plant.listed() == plant.files()
 
 
@@ -188,6 +206,7 @@ def test_a_file_that_cannot_be_removed_is_tried_again() -> None:
     proposal = plant.proposal()
     hold = plant.historian.hold(proposal.remove)
     plant.historian.swap(proposal)
+    plant.historian.forget_replaced()
     hold.release()
     plant.disk.fail_at(1, OSError("input/output error"))
 

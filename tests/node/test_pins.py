@@ -152,6 +152,7 @@ class Bench:
             self.disk.write_whole(self.folder / info.name, [data])
         names = tuple(info.name for info in manifest.segments)
         historian.swap(Proposal(manifest.version, names, tuple(new)))
+        historian.forget_replaced()
 
     def expected(self, handles: Any = POINTS, to_ns: int | None = None) -> Any:
         """Core's own answer, as of now."""

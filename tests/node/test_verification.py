@@ -285,6 +285,7 @@ async def test_compute_compacts_what_core_has_flushed(bench: Bench) -> None:
     new = {info.name for info in bench.worker.historian.manifest.segments}
     assert (True, 1, False) == (is_done, len(new), bool(old & new))
     assert (before, position) == (bench.answers(), bench.worker.historian.position)
+    await asyncio.to_thread(bench.worker.historian.forget_replaced)
     await wait_for(lambda: not old & set(bench.disk.list(bench.folder)))
     assert not await bench.compaction.step(), "there is nothing more to do"
 

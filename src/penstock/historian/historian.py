@@ -8,7 +8,7 @@ by `commit` of a manifest, and the log position is in the same file.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -241,6 +241,17 @@ class Historian:
             self._commit(following)
         self._show(following)
         self._swaps_total += 1
+        self.remove_replaced()
+
+    def forget_replaced(self) -> None:
+        """Commit the same state once more, for a thread: no kept manifest lists replaced files.
+
+        The next flush does so, too; this is for whoever needs the space now.
+        """
+        with self._committing:
+            following = replace(self._committed, version=self._committed.version + 1)
+            self._commit(following)
+        self._show(following)
         self.remove_replaced()
 
     def _commit(self, following: Manifest) -> None:

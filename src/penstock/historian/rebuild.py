@@ -105,7 +105,7 @@ def write_mended(
     disk, folder, info = source.disk, source.folder, source.info
     generation = next(
         n
-        for n in range(info.generation + 1, info.generation + 2 + len(names))
+        for n in range(info.generation + 2, info.generation + 4 + 2 * len(names), 2)
         if segment_name(info.day, info.first_sequence, n) not in names
     )
     path = folder / segment_name(info.day, info.first_sequence, generation)

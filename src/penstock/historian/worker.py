@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from penstock.historian.historian import Historian
-    from penstock.historian.manifest import Manifest
+    from penstock.historian.manifest import Manifest, Proposal
     from penstock.historian.query import Snapshot
     from penstock.log import LogRecord, ReadableLog
     from penstock.world import Clock
@@ -43,7 +43,8 @@ class HistorianWorker:
         self._log = log
         self._clock = clock
         self._follower = Follower(log, READER_NAME, self._take, records_max=RECORDS_MAX)
-        historian.resume(self._follower.resume(*historian.position))
+        needed = historian.needed_sequence
+        historian.resume(self._follower.resume(*historian.position, needed=needed))
         threads = historian.settings.query_threads
         self._query_pool = ThreadPoolExecutor(threads, "historian-query")
         self._flush_pool = ThreadPoolExecutor(1, "historian-flush")
@@ -67,6 +68,12 @@ class HistorianWorker:
         await self._wait_flushed()
         self._start_flush()
         await self._wait_flushed()
+
+    async def swap(self, proposal: Proposal) -> None:
+        """Commit a compaction: Refused("conflict") when its sources are not listed any more."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._flush_pool, self.historian.swap, proposal)
+        self._follower.advance(self.historian.needed_sequence)
 
     async def query(self, answer: Callable[[Snapshot], _T], handles: Sequence[int]) -> _T:
         """Run a pure function on a snapshot in a thread; Refused("busy") when too many wait."""
@@ -124,7 +131,7 @@ class HistorianWorker:
             is_lost = True
             await self._clock.wait_until(self._clock.monotonic_ns() + RETRY_S * SECOND_NS)
         self.historian.adopt(manifest)
-        self._follower.advance(manifest.sequence)
+        self._follower.advance(self.historian.needed_sequence)
         if is_lost:
             _log.info("flush_back")
 
@@ -147,4 +154,4 @@ class HistorianWorker:
         manifest = await self._write_once(is_lost=False)
         if manifest is not None:
             self.historian.adopt(manifest)
-            self._follower.advance(manifest.sequence)
+            self._follower.advance(self.historian.needed_sequence)

@@ -85,10 +85,13 @@ class Follower:
         self._handle = log.declare_reader(name, blocks=True)
         self._moved = asyncio.Event()
 
-    def resume(self, incarnation: int, sequence: int) -> int:
-        """Go on behind a committed position; what comes after it will be taken (again)."""
+    def resume(self, incarnation: int, sequence: int, needed: int | None = None) -> int:
+        """Go on behind a committed position; what comes after it will be taken (again).
+
+        Records behind `needed` stay, where an older state may have to be gone on from.
+        """
         self.position = self._log.resume_after(incarnation, sequence)
-        self.advance(self.position)
+        self.advance(self.position if needed is None else min(needed, self.position))
         return self.position
 
     async def run(self) -> None:

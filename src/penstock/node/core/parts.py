@@ -78,7 +78,9 @@ async def open_parts(home: Home, settings: Settings) -> Parts:
     security = Security(state, keys, clock=clock)
     origin = Origin(keys.node, SLOT, clock.now_ns())
     log = await Log.open(home.log, disk=disk, clock=clock, origin=origin, settings=settings.log)
-    historian = HistorianWorker(Historian.open(disk, home.segments, settings.historian), log, clock)
+    span = log.first_sequence, log.durable
+    opened = Historian.open(disk, home.segments, settings.historian, span)
+    historian = HistorianWorker(opened, log, clock)
     registry = Registry(state, clock, keys.node)
     return Parts(
         home,
