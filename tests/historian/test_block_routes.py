@@ -111,6 +111,18 @@ async def test_a_block_is_the_bytes_that_were_stored(client: httpx.AsyncClient) 
     assert np.array([8, 9], "<i2").tobytes() == newest.content
 
 
+async def test_the_past_has_only_what_had_arrived(client: httpx.AsyncClient) -> None:
+    path = f"/points/{AXIS}/blocks"
+    now = (await client.get(path, params=SPAN)).json()["blocks"]
+    past = {"as_of": now[0]["sequence"]}
+    before = (await client.get(path, params=SPAN | past)).json()["blocks"]
+    block = await client.get(f"{path}/{T0}", params=past)
+
+    assert [str(T0), str(T0 + S), str(T0 + 2 * S)] == [item["t0_ns"] for item in before]
+    assert WAVE.samples.tobytes() == block.content
+    assert 422 == (await client.get(path, params=SPAN | {"as_of": "99"})).status_code
+
+
 async def test_a_block_as_numpy_json_and_csv(client: httpx.AsyncClient) -> None:
     path = f"/points/{AXIS}/blocks/{T0 + S}"
     npy = await client.get(path, params={"format": "npy"})

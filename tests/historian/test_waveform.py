@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 
 from penstock.codec.trend import NO_SAMPLE, PenState
 from penstock.historian import Snapshot, waveform
+from penstock.historian.aggregate import Options, aggregate
+from penstock.historian.at import values_at
 from penstock.historian.block_chunk import expand, times_of
 from penstock.historian.envelope import Grid, envelope, grid_of, raw_pen
+from penstock.historian.gaps import gaps_of
+from penstock.historian.intervals import whole
 from penstock.historian.query import raw, rows_between
 from penstock.historian.waveform import first_at
-from penstock.model import Block, Quality
+from penstock.model import Block, Quality, Refused
 
 BURST = 2_560  # 100 ms at 25.6 kHz
 
@@ -208,3 +212,19 @@ def test_the_newest_and_the_oldest_sample_of_a_moment(is_flushed: bool) -> None:
     assert [2.0] == list(snapshot.oldest_from(1, T0 + 1).value)  # type: ignore[arg-type]
     assert [7.0] == list(snapshot.oldest_from(1, T0 + 3 * S).value)  # type: ignore[arg-type]
     assert 0 == len(snapshot.oldest_from(1, T0 + 99 * S))
+
+
+def test_questions_for_single_samples_are_refused() -> None:
+    """A mean of bursts that are an hour apart would look like a mean of the hour."""
+    snapshot = kept(stream(1), is_flushed=True)
+    hour, options = whole(T0, T0 + 60 * S), Options()
+    questions = [
+        lambda: aggregate(snapshot, [1], hour, ["mean"], options),
+        lambda: gaps_of(snapshot, 1, T0, T0 + S, 10),
+        lambda: values_at(snapshot, [1], np.array([T0]), "previous", treats_uncertain_as_bad=False),
+    ]
+
+    for question in questions:
+        with pytest.raises(Refused) as refused:
+            question()
+        assert "is_waveform" == refused.value.code

@@ -76,7 +76,7 @@ def aggregate(
     for kind in set(kinds.values()):
         of_kind = sorted({handle for handle in handles if kinds[handle] is kind})
         if kind is ValueKind.WAVEFORM:
-            raise Refused("wrong_kind", "A waveform has no aggregates; read its Blocks.", kind="")
+            raise Refused("is_waveform", "A waveform has no aggregates.")
         if kind is None:
             for handle in of_kind:
                 answers[handle] = _empty(handle, names, len(intervals))

@@ -15,7 +15,7 @@ from penstock.historian.columns import UNCERTAIN, Columns, empty_columns, join
 from penstock.historian.items import GOOD
 from penstock.historian.layout import Layout
 from penstock.historian.query import Snapshot, rows_between
-from penstock.model import Quality, TextColumn, ValueKind
+from penstock.model import Quality, Refused, TextColumn, ValueKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,6 +119,8 @@ def _rows_around(snapshot: Snapshot, handle: int, moments: npt.NDArray[np.int64]
     kind = snapshot.kind(handle)
     if kind is None:
         return empty_columns(ValueKind.FLOAT)
+    if kind is ValueKind.WAVEFORM:
+        raise Refused("is_waveform", "A waveform has no value between its blocks.")
     first_ns, end_ns = int(moments[0]), int(moments[-1]) + 1
     layout = Layout(snapshot, np.array([handle], np.uint32), kind, first_ns, end_ns)
     parts = [snapshot.newest_before(handle, first_ns)]

@@ -9,7 +9,6 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -28,8 +27,10 @@ from penstock.historian.query import Snapshot
 from penstock.historian.request import (
     PointDirectory,
     Viewer,
+    as_of,
     cursor_of,
     existing_point,
+    seen,
     span_of,
 )
 from penstock.historian.worker import HistorianWorker
@@ -38,6 +39,7 @@ from penstock.model.block import SAMPLE_TYPES
 from penstock.model.time import format_ns
 
 Format = Literal["binary", "json", "csv", "npy"]
+AsOf = Annotated[str, Query(alias="as_of", max_length=40)]
 JSON_SAMPLES_MAX = 262_144
 _CSV_ROWS = 8_192
 _CONTENT: dict[int | str, dict[str, Any]] = {
@@ -94,19 +96,16 @@ def _add_list(router: APIRouter, historian: HistorianWorker, directory: PointDir
         to: str,
         limit: Annotated[int, Query(ge=1, le=BLOCKS_MAX)] = 1_000,
         cursor: str = "",
+        as_of_: AsOf = "",
     ) -> BlocksView:
         """Blocks of a waveform that have a sample with from <= time < to, a page at a time."""
         point = existing_point(directory, principal, point_id)
         from_ns, to_ns = span_of(from_, to)
-        page = partial(
-            _page,
-            handle=point.handle,
-            from_ns=from_ns,
-            to_ns=to_ns,
-            limit=limit,
-            after=cursor_of(cursor),
+        after, known = cursor_of(cursor), as_of(historian.historian, as_of_)
+        heads, following, lost = await historian.query(
+            lambda now: _page(seen(now, known), point.handle, from_ns, to_ns, limit, after),
+            [point.handle],
         )
-        heads, following, lost = await historian.query(page, [point.handle])
         return BlocksView(
             point=point.id,
             unit=point.unit,
@@ -124,11 +123,14 @@ def _add_one(router: APIRouter, historian: HistorianWorker, directory: PointDire
         t0_ns: Annotated[int, Path(ge=-(2**63), lt=2**63)],
         sequence: Annotated[int | None, Query(ge=0, lt=2**64)] = None,
         format: Format = "binary",  # noqa: A002 (the name in the address)
+        as_of_: AsOf = "",
     ) -> Response:
         """One Block whole: little-endian samples, or as JSON, CSV or NumPy file."""
         point = existing_point(directory, principal, point_id)
-        wanted = partial(one_block, handle=point.handle, t0_ns=t0_ns, sequence=sequence)
-        block = await historian.query(wanted, [point.handle])
+        known = as_of(historian.historian, as_of_)
+        block = await historian.query(
+            lambda now: one_block(seen(now, known), point.handle, t0_ns, sequence), [point.handle]
+        )
         return _answer(block, format)
 
 

@@ -16,6 +16,7 @@ from penstock.historian.columns import UNCERTAIN
 from penstock.historian.items import batches
 from penstock.historian.layout import Layout
 from penstock.historian.segment import ChunkFlag
+from penstock.model import Refused, ValueKind
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -53,6 +54,8 @@ def gaps_of(snapshot: Snapshot, handle: int, from_ns: int, to_ns: int, limit: in
     kind = snapshot.kind(handle)
     if kind is None:
         return []
+    if kind is ValueKind.WAVEFORM:
+        raise Refused("is_waveform", "The list of a waveform's blocks shows where there are none.")
     search = _Search(from_ns, to_ns, limit)
     before = snapshot.newest_before(handle, from_ns)
     if len(before):

@@ -151,6 +151,11 @@ ERROR_TABLE: dict[str, ErrorEntry] = {
         "The stored data is damaged and cannot be read.",
         "Restore it from a backup; `penstock doctor` names the file.",
     ),
+    "is_waveform": ErrorEntry(
+        422,
+        "The point is a waveform; this question is for single samples.",
+        "Ask for its blocks or for a trend.",
+    ),
     "name_taken": ErrorEntry(409, "There is a user of this name.", "Choose another name."),
     "last_administrator": ErrorEntry(
         409,
