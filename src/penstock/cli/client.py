@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import socket
 import uuid
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlencode
 
 from penstock.cli.document import document, rows, text
 from penstock.cli.outcome import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from penstock.cli.document import Document
     from penstock.node.home import Home
@@ -26,6 +28,7 @@ BASE = "/api/v1"
 TIMEOUT_S = 35.0
 PROBE_S = 2.0
 ANSWER_BYTES_MAX = 256 * 1024 * 1024
+PART_BYTES = 1024 * 1024
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -57,6 +60,10 @@ def not_running(home: Home) -> Fault:
     )
 
 
+class BrokenOff(Fault):
+    """The connection ended in the middle of an answer; asking again may help."""
+
+
 class Client:
     """Requests to the API; every refusal is a Fault with the server's own words."""
 
@@ -83,17 +90,41 @@ class Client:
         """DELETE without an answer."""
         self._ask("DELETE", path, None)
 
+    def fetch(
+        self,
+        method: str,
+        path: str,
+        out: BinaryIO,
+        body: Document | None = None,
+        begin: int = 0,
+    ) -> dict[str, str]:
+        """Copy the body to `out` as it comes, from byte `begin` on; the headers, small letters."""
+        headers = {"Range": f"bytes={begin}-"} if begin else {}
+        with self._open(method, path, body, headers) as answer:
+            shutil.copyfileobj(answer, out, PART_BYTES)
+            return {name.lower(): value for name, value in answer.getheaders()}
+
     def _ask(self, method: str, path: str, body: Document | None) -> bytes:
+        with self._open(method, path, body, {}) as answer:
+            return answer.read(ANSWER_BYTES_MAX)
+
+    @contextmanager
+    def _open(
+        self, method: str, path: str, body: Document | None, headers: Mapping[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The answer, to be read inside the block; whatever goes wrong is a Fault."""
         connection = _UnixConnection(str(self._home.socket), TIMEOUT_S)
-        headers = {"Idempotency-Key": str(uuid.uuid4()), "Accept": "application/json"}
+        given = {"Idempotency-Key": str(uuid.uuid4()), "Accept": "application/json", **headers}
         data = None
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            given["Content-Type"] = "application/json"
             data = json.dumps(body).encode()
         try:
-            connection.request(method, BASE + path, data, headers)
+            connection.request(method, BASE + path, data, given)
             answer = connection.getresponse()
-            content = answer.read(ANSWER_BYTES_MAX)
+            if answer.status >= http.client.BAD_REQUEST:
+                raise _refusal(answer.status, answer.read(ANSWER_BYTES_MAX))
+            yield answer
         except TimeoutError as error:
             raise Fault(
                 f"Penstock in {self._home.root} did not answer within {TIMEOUT_S:.0f} s; "
@@ -106,16 +137,15 @@ class Client:
                 f"{self._home.socket} belongs to another user; run this as the owner of "
                 f"{self._home.root} or as root."
             ) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise Fault(
+        except BrokenPipeError:
+            raise  # of our own output: `penstock query … | head`
+        except (ConnectionError, http.client.HTTPException) as error:
+            raise BrokenOff(
                 f"Penstock in {self._home.root} broke off the answer "
                 f"({type(error).__name__}); it may be stopping. Try again in a moment."
             ) from error
         finally:
             connection.close()
-        if answer.status >= http.client.BAD_REQUEST:
-            raise _refusal(answer.status, content)
-        return content
 
 
 def _parsed(content: bytes) -> Document:

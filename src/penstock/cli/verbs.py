@@ -137,6 +137,43 @@ def _write(parser: Parser) -> None:
     _shared(parser)
 
 
+def _query(parser: Parser) -> None:
+    parser.add_argument("sql", metavar="SQL", help="one SELECT; - reads it from standard input")
+    parser.add_argument(
+        "--format",
+        choices=("table", "csv", "json", "arrow", "parquet"),
+        help="of the answer (default: by the ending of --out, else table)",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the answer to a file")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="at most so many rows (table: 1,000)"
+    )
+    _shared(parser)
+
+
+def _export(parser: Parser) -> None:
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--path", metavar="PATH", help="a point, or everything below an asset")
+    which.add_argument(
+        "--points", nargs="+", metavar="PATTERN", help="points, or patterns with * ? [ ]"
+    )
+    parser.add_argument(
+        "--from",
+        dest="begin",
+        required=True,
+        metavar="TIME",
+        help="RFC 3339, or a span back from now such as 15m, 6h, 7d",
+    )
+    parser.add_argument("--to", dest="end", metavar="TIME", help="end, not included (default: now)")
+    parser.add_argument(
+        "--format",
+        choices=("csv", "arrow", "parquet"),
+        help="of the file (default: by its ending, else parquet)",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", required=True, help="file to write")
+    _shared(parser)
+
+
 def _watch(parser: Parser) -> None:
     parser.add_argument("path", nargs="+", metavar="PATH", help="point, or pattern with * ? [ ]")
     parser.add_argument("--hz", type=float, default=5.0, help="at most so many updates a second")
@@ -193,6 +230,25 @@ VERBS = (
             "penstock read 'Lakeside Water/Intake/P-101/speed' --from 1h --csv",
         ),
         _read,
+    ),
+    Verb(
+        "query",
+        "Ask the history in SQL.",
+        (
+            "penstock query \"SELECT path, avg(value) FROM samples WHERE unit = 'bar' GROUP BY 1\"",
+            'penstock query "SELECT * FROM points" --out points.csv',
+        ),
+        _query,
+        "Tables: samples and points; docs/reference/sql.md describes them.",
+    ),
+    Verb(
+        "export",
+        "Write samples to a file.",
+        (
+            "penstock export --path 'Lakeside Water/Intake' --from 7d --out week.parquet",
+            "penstock export --points '*/speed' --from 2026-11-01T00:00:00Z --out speed.csv",
+        ),
+        _export,
     ),
     Verb(
         "write",

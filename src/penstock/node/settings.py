@@ -7,6 +7,7 @@ from pydantic import Field
 from penstock.commands.config import DeskSettings
 from penstock.config.settings import NodeSettings, PlantSettings, Section
 from penstock.historian.config import HistorianSettings
+from penstock.historian.sql.config import SqlSettings
 from penstock.log.config import LogSettings
 from penstock.model.event import Json
 
@@ -61,3 +62,4 @@ class Settings(Section):
     historian: HistorianSettings = HistorianSettings()
     commands: DeskSettings = DeskSettings()
     compute: ComputeSettings = ComputeSettings()
+    sql: SqlSettings = SqlSettings()

@@ -6,7 +6,7 @@ answers like one that does not exist.
 
 # No `from __future__ import annotations`: FastAPI reads the annotations at run time.
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.historian.answer import csv_rows
 from penstock.historian.export.desk import ExportDesk, Order, Ordered
-from penstock.historian.export.files import csv_points
+from penstock.historian.export.files import FORMATS, csv_points
 from penstock.historian.request import Viewer, ids_of, span_of
 from penstock.historian.sql.catalogue import Catalogue
 from penstock.historian.sql.desk import Points, Record, visible
-from penstock.historian.sql.routes import taken
+from penstock.historian.sql.routes import files, taken
 from penstock.historian.sql.sink import MEDIA_TYPE, SUFFIX
 from penstock.historian.worker import HistorianWorker
 from penstock.model import Point, Refused
@@ -188,7 +188,9 @@ def _add_orders(router: APIRouter, shared: ExportRoutes) -> None:
 
 
 def _add_files(router: APIRouter, shared: ExportRoutes) -> None:
-    @router.get("/exports/{export_id}/file", response_class=FileResponse)
+    content: dict[int | str, dict[str, Any]] = {200: {"content": files(*FORMATS)}}
+
+    @router.get("/exports/{export_id}/file", response_class=FileResponse, responses=content)
     async def get_file(principal: Viewer, export_id: UUID) -> FileResponse:
         """The finished file; `Range` fetches the rest of a download that broke off."""
         export = shared.desk.find(principal, export_id)
@@ -196,7 +198,7 @@ def _add_files(router: APIRouter, shared: ExportRoutes) -> None:
         kind = export.order.kind
         return FileResponse(path, media_type=MEDIA_TYPE[kind], headers=_named(kind))
 
-    @router.get("/export", response_class=StreamingResponse)
+    @router.get("/export", response_class=StreamingResponse, responses=content)
     async def get_now(
         principal: Viewer,
         from_: Annotated[str, Query(alias="from")],

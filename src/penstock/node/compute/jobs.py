@@ -191,8 +191,24 @@ def repair(job: Job, fields: Document) -> Document:
     return upkeep.repair(job, fields)
 
 
+def sql(job: Job, fields: Document) -> Document:
+    """Answer one SELECT in a process of its own."""
+    from penstock.historian.sql.handler import answer_sql  # noqa: PLC0415
+
+    return answer_sql(job, fields)
+
+
+def export(job: Job, fields: Document) -> Document:
+    """Write samples as a file of CSV, Arrow or Parquet."""
+    from penstock.historian.export.handler import write_export_file  # noqa: PLC0415
+
+    return write_export_file(job, fields)
+
+
 HANDLERS: dict[str, Handler] = {
     "ping": ping,
+    "sql": sql,
+    "export": export,
     "compact": compact,
     "verify": verify,
     "repair": repair,

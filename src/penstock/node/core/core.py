@@ -26,6 +26,7 @@ from penstock.node.core.compute_link import ComputeLink
 from penstock.node.core.field_link import FieldLink
 from penstock.node.core.live_feed import alarm_rows, alarms_document
 from penstock.node.core.pins import Pins
+from penstock.node.core.questions import Questions
 from penstock.node.core.routes import build_app
 from penstock.node.core.status import NodeStatus
 from penstock.node.core.verification import Verification
@@ -117,6 +118,7 @@ class Core:
         spool = Spool(parts.disk, parts.home.data, settings.spool_bytes_max)
         spool.clear()
         self.pins = Pins(parts.historian, self.compute, parts.disk, spool, parts.clock)
+        self.questions = Questions(parts, self.compute, spool)
         self.compaction = Compaction(parts.historian, self.compute, parts.clock)
         self.verification = Verification(
             self.compute,
@@ -211,6 +213,7 @@ class Core:
     async def _drain(self) -> None:
         await self.field.close()
         await self.verification.close()
+        await self.questions.close()
         await self.compute.close()
         self.absence.close()  # last, because the end of the link starts it
         await self.commands.desk.close()

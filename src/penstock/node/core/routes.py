@@ -11,7 +11,9 @@ from penstock.alarms.routes import alarm_router
 from penstock.commands.routes import command_router
 from penstock.historian.aggregate_routes import aggregate_routes
 from penstock.historian.block_routes import block_routes
+from penstock.historian.export.routes import routes as export_routes
 from penstock.historian.routes import routes as historian_routes
+from penstock.historian.sql.routes import routes as sql_routes
 from penstock.historian.views import last_of
 from penstock.model import ConfigError, Refused
 from penstock.node.core.apply import Applier, Prepared
@@ -67,6 +69,8 @@ def build_app(core: "Core") -> PenstockApp:
         historian_routes(parts.historian, parts.registry, parts.clock),
         aggregate_routes(parts.historian, parts.registry, parts.clock),
         block_routes(parts.historian, parts.registry),
+        sql_routes(core.questions.sql),
+        export_routes(core.questions.exports),
         registry_routes(
             lambda: parts.registry.snapshot,
             lambda id_: limits_of(core.rule_worker.rules, id_),

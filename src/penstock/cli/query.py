@@ -1,0 +1,108 @@
+"""`penstock query`: one SELECT, answered as a table for people or as a file for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from penstock.cli.client import Client
+from penstock.cli.document import items, rows, text, whole
+from penstock.cli.outcome import EXIT_OK, UsageFault
+from penstock.cli.output import say_error, say_table
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from penstock.cli.document import Document
+
+TABLE_ROWS = 1_000
+FILE_ROWS = 100_000_000
+BY_ENDING = {
+    ".csv": "csv",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+}
+NO_VALUE = "-"
+
+
+def run(options: argparse.Namespace) -> int:
+    """Answer on standard output or in --out; what was read on standard error."""
+    if options.limit is not None and options.limit < 1:
+        raise UsageFault("--limit is greater than 0.")
+    kind = _kind(options)
+    sql = sys.stdin.read() if options.sql == "-" else options.sql
+    limit = options.limit or (TABLE_ROWS if kind == "table" else FILE_ROWS)
+    client = Client(options.home)
+    if kind == "table":
+        answer = client.post("/sql", {"sql": sql, "limit": limit})
+        _say(answer)
+        _say_facts({name: text(answer[name]) for name in ("row_count", "rows_read", "sequence")})
+        _say_cut(bool(answer["is_truncated"]), whole(answer["row_count"]))
+        return EXIT_OK
+    body: Document = {"sql": sql, "format": kind, "limit": limit}
+    with _target(options.out, kind) as out:
+        headers = client.fetch("POST", "/sql", out, body)
+    names = {"row_count": "row-count", "rows_read": "rows-read", "sequence": "sequence"}
+    facts = {name: headers.get(f"penstock-{header}", "") for name, header in names.items()}
+    if options.out is not None:
+        _say_facts(facts)
+    _say_cut(headers.get("penstock-is-truncated") == "true", whole(facts["row_count"] or "0"))
+    return EXIT_OK
+
+
+def _kind(options: argparse.Namespace) -> str:
+    if options.json:
+        return "json"
+    if options.format:
+        return str(options.format)
+    return "table" if options.out is None else kind_of(options.out)
+
+
+def kind_of(path: Path, default: str = "") -> str:
+    """Format by the ending of a file name."""
+    found = BY_ENDING.get(path.suffix.casefold(), default)
+    if not found:
+        raise UsageFault(f"Which format is {path.name}? Say --format, or use a known ending.")
+    return found
+
+
+@contextmanager
+def _target(path: Path | None, kind: str) -> Iterator[BinaryIO]:
+    if path is not None:
+        with path.open("wb") as file:
+            yield file
+        return
+    if kind in {"arrow", "parquet"} and sys.stdout.isatty():
+        raise UsageFault(f"{kind} is not for a terminal; say --out FILE.")
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()
+
+
+def _say(answer: Document) -> None:
+    header = [text(column["name"]) for column in rows(answer["columns"])]
+    lines = [[_cell(cell) for cell in items(line)] for line in items(answer["rows"])]
+    say_table(header, lines)
+
+
+def _cell(cell: object) -> str:
+    if cell is None:
+        return NO_VALUE
+    return cell if isinstance(cell, str) else json.dumps(cell)
+
+
+def _say_facts(facts: dict[str, str]) -> None:
+    say_error(
+        f"{facts['row_count']} rows; {facts['rows_read']} samples were read, "
+        f"as of log record {facts['sequence']}."
+    )
+
+
+def _say_cut(is_truncated: bool, count: int) -> None:
+    if is_truncated:
+        say_error(f"There are more rows than these {count}; ask for more with --limit.")
