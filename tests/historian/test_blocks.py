@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from penstock.codec.layout import Damaged
 from penstock.historian.block_chunk import decode_block, encode_block
-from penstock.historian.block_query import blocks, one_block
+from penstock.historian.block_query import blocks, newest_rms, one_block
 from penstock.historian.piece import Cursor
 from penstock.historian.query import raw
 from penstock.historian.segment import ChunkFlag, ChunkTable, decode_table, table_offset_of
@@ -372,6 +372,23 @@ def test_the_newest_value_is_the_rms_of_the_newest_block() -> None:
     assert np.sqrt(12.5) == pytest.approx(rows.value(0))
     [(live, index)] = store.historian.last.frames(np.array([1], np.uint32))
     assert (ValueKind.FLOAT, [0]) == (live.kind, index.tolist())
+
+
+def test_the_newest_value_of_the_past_is_an_rms_too() -> None:
+    store = Store()
+    given_ = [burst([3, -4]), burst([6, 6], T0 + S), burst(range(30), T0 - S), burst([9], T0 + S)]
+    expected = []
+    for number, block in enumerate(given_):
+        store.take(block)
+        expected.append(store.historian.last.rows([1]).value(0))
+        if number % 2:
+            store.flush()
+
+    found = [newest_rms(store.pin().at_sequence(n), 1) for n in (1, 2, 3, 4)]
+
+    assert expected == [float(rows.value[0]) for rows in found]  # type: ignore[index, arg-type]
+    assert [T0, T0 + S, T0 + S, T0 + S] == [int(rows.time_ns[0]) for rows in found]
+    assert 0 == len(newest_rms(store.pin().at_sequence(0), 1))
 
 
 def test_a_block_without_samples_makes_the_point_bad() -> None:

@@ -20,10 +20,10 @@ from penstock.historian.blocks import (
     judge_blocks,
     no_heads,
 )
-from penstock.historian.columns import Columns, merge
+from penstock.historian.columns import UNCERTAIN, Columns, merge
 from penstock.historian.piece import TIME_MAX, TIME_MIN, ChunkRef, Cursor, Piece, may_hold
 from penstock.historian.store import lost
-from penstock.model import Block, Refused, ValueKind
+from penstock.model import Block, Flag, Quality, Refused, ValueKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,6 +178,24 @@ def block_pieces(snapshot: Snapshot, handle: int, from_ns: int, to_ns: int) -> l
 
 def block_pieces_before(snapshot: Snapshot, handle: int, time_ns: int) -> list[Piece]:
     """The newest Blocks that begin before the moment: none of the others can matter."""
+    bound = _newest_t0(snapshot, handle, time_ns)
+    return block_pieces(snapshot, handle, bound, time_ns) if bound > TIME_MIN else []
+
+
+def newest_rms(snapshot: Snapshot, handle: int) -> Columns:
+    """Begin and RMS of the newest Block as one row, as the live value has them; or no row."""
+    bound = _newest_t0(snapshot, handle, TIME_MAX)
+    heads = visible_blocks(snapshot, handle, bound, TIME_MAX).heads
+    newest = heads.take(np.arange(len(heads))[-1:])
+    rms = newest.rms
+    flags = np.where(np.isnan(rms), newest.flags | np.uint8(Flag.NO_VALUE), newest.flags)
+    is_lie = np.isnan(rms) & (newest.quality >= UNCERTAIN)
+    quality = np.where(is_lie, np.uint8(Quality.BAD_NOT_AVAILABLE), newest.quality)
+    return Columns(newest.t0_ns, rms, quality, flags, newest.sequence)
+
+
+def _newest_t0(snapshot: Snapshot, handle: int, time_ns: int) -> int:
+    """Begin of the newest Block before the moment; TIME_MIN without one."""
     bound = TIME_MIN
     for info in sorted(snapshot.segments, key=lambda info: -info.last_ns):
         if info.last_ns < bound:
@@ -185,8 +203,7 @@ def block_pieces_before(snapshot: Snapshot, handle: int, time_ns: int) -> list[P
         found = _gather(snapshot, handle, bound, time_ns, only=info).heads
         bound = max(bound, int(found.t0_ns.max(initial=TIME_MIN)))
     in_memory = _in_memory(snapshot, handle).between(bound, time_ns)
-    bound = max(bound, int(in_memory.t0_ns.max(initial=TIME_MIN)))
-    return block_pieces(snapshot, handle, bound, time_ns) if bound > TIME_MIN else []
+    return max(bound, int(in_memory.t0_ns.max(initial=TIME_MIN)))
 
 
 def block_pieces_from(snapshot: Snapshot, handle: int, time_ns: int) -> list[Piece]:

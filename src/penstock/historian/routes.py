@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.codec.trend import MEDIA_TYPE
 from penstock.historian.answer import CSV_POINTS_MAX, PENS_MAX, CsvPoint, cells, csv_rows, trend
+from penstock.historian.block_query import newest_rms
+from penstock.historian.columns import Columns
 from penstock.historian.envelope import PX_MAX
 from penstock.historian.query import SAMPLES_MAX, Snapshot, raw
 from penstock.historian.request import (
@@ -31,7 +33,7 @@ from penstock.historian.request import (
 )
 from penstock.historian.views import JsonValue, LastView, json_value, last_view, newest_view
 from penstock.historian.worker import HistorianWorker
-from penstock.model import Point
+from penstock.model import Point, ValueKind
 from penstock.model.point import NAME_BY_KIND
 from penstock.model.time import TIME_NS_MAX
 from penstock.world import Clock
@@ -154,12 +156,15 @@ async def _past(
 
     def newest(snapshot: Snapshot) -> dict[UUID, LastView | None]:
         then = snapshot.at_sequence(sequence)
-        return {
-            point.id: newest_view(point, then.newest_before(point.handle, TIME_NS_MAX))
-            for point in points
-        }
+        return {point.id: newest_view(point, _newest(then, point)) for point in points}
 
     return await historian.query(newest, [point.handle for point in points])
+
+
+def _newest(then: Snapshot, point: Point) -> Columns:
+    if point.kind is ValueKind.WAVEFORM:
+        return newest_rms(then, point.handle)
+    return then.newest_before(point.handle, TIME_NS_MAX)
 
 
 def _add_samples(router: APIRouter, historian: HistorianWorker, directory: PointDirectory) -> None:
