@@ -12,30 +12,16 @@ import structlog
 from penstock.codec.record import RecordKind
 from penstock.log.entry import Entry
 from penstock.log.files import Hole, LogFile
+from penstock.log.quarantine import keep_bytes, quarantine_folder
 from penstock.log.record import encode_json_payload
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from penstock.log.store import FileStore
     from penstock.model import Origin
     from penstock.model.event import Json
-    from penstock.world import Disk
 
 log = structlog.get_logger(__name__)
 REPORTS_MAX = 10_000
-
-
-def quarantine_folder(folder: Path) -> Path:
-    """`quarantine` beside the partition."""
-    return folder.parent / "quarantine"
-
-
-def keep_bytes(folder: Path, disk: Disk, name: str, data: bytes) -> None:
-    """Copy aside."""
-    target = quarantine_folder(folder)
-    disk.make_folder(target)
-    disk.write_whole(target / name, [data])
 
 
 class DamageReports:
@@ -57,11 +43,13 @@ class DamageReports:
     def report(self, file: LogFile, hole: Hole) -> None:
         """Make a gap record, unless this place has one."""
         name = _place_name(file, hole)
-        if name in self._known or len(self._known) >= REPORTS_MAX:
+        if name in self._known:
             return
-        self._known.add(name)
         self.gaps += 1
         self.lost_records += hole.last - hole.first + 1
+        if len(self._known) >= REPORTS_MAX:
+            return
+        self._known.add(name)
         log.error("log_damaged", file=file.name, first=hole.first, last=hole.last)
         payload = _gap_payload(file, hole)
         entry = Entry(RecordKind.GAP, payload, [encode_json_payload(payload)], self._origin)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from penstock.log.poison import is_refusal
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
@@ -103,14 +105,34 @@ class Follower:
     async def catch_up(self) -> None:
         """Take up to the durable end, with turns for others between the parts."""
         while self.position < self._log.durable:
-            records = self._log.read(self.position, self._records_max)
+            records = self._log.read(self.position, self._together())
             if records:
-                await self._take(records)
+                await self._take_watched(records)
                 self.note_taken(records[-1].sequence)
             else:
                 following = self._log.first_sequence - 1
                 self.note_taken(following if following > self.position else self._log.durable)
             await asyncio.sleep(0)
+
+    def is_transient(self, error: object) -> bool:
+        """Is this error of `take` no fault of a record?"""
+        return is_refusal(error)
+
+    def _together(self) -> int:
+        poison = self._handle.poison
+        if poison is None:
+            return self._records_max
+        return poison.records_max(self.position, self._records_max)
+
+    async def _take_watched(self, records: Sequence[LogRecord]) -> None:
+        poison = self._handle.poison
+        if poison is None:
+            await self._take(records)
+        elif poison.is_condemned(records[0].sequence):
+            await poison.set_aside(records[0].sequence)
+        else:
+            with poison.watch(lambda: self.position, records[-1].sequence, self.is_transient):
+                await self._take(records)
 
     async def wait_taken(self, sequence: int) -> None:
         """Return once everything up to `sequence` was taken."""

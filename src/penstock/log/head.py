@@ -28,9 +28,9 @@ HEADLESS_FILES_MAX = 32
 class Head:
     """The dictionary of the log, and when the next file has to repeat all that is known.
 
-    A head that is longer than everything since the end of the last one would be most of the log of a
-    process that dies again and again; then the file does without, and a start reads on in
-    the files before it.
+    A head that is longer than everything since the end of the last one would be most of the
+    log of a process that dies again and again; then the file does without, and a start
+    reads on in the files before it.
     """
 
     def __init__(

@@ -22,6 +22,7 @@ from penstock.log.credit import CreditPool
 from penstock.log.damage import DamageReports
 from penstock.log.entry import CommitQueue, Entry, Outcome, batch_entry
 from penstock.log.head import dictionary_entries
+from penstock.log.poison import Poison
 from penstock.log.reader import FileReader
 from penstock.log.record import JSON_KINDS, LogRecord, encode_json_payload
 from penstock.log.recovery import Recovered
@@ -61,8 +62,8 @@ class Log:
         self._page = page
         self._writer = writer
         self.retention = writer.retention
-        store = FileStore(folder, disk)
-        self._reader = FileReader(store)
+        self._store = FileStore(folder, disk)
+        self._reader = FileReader(self._store)
         self.upkeep = Upkeep(folder, disk, settings, writer, writer.clock)
         self._cache = RecordCache(settings.cache_bytes_max)
         self._queue = CommitQueue(
@@ -72,7 +73,7 @@ class Log:
         self._thread: threading.Thread | None = None
         self._waiters: list[tuple[int, asyncio.Future[int]]] = []
         self._in_flight: dict[tuple[Origin, int], asyncio.Future[int]] = {}
-        self._damage = DamageReports(store, origin)
+        self._damage = DamageReports(self._store, origin)
         self._counts = dict.fromkeys(("records", "batches", "rows", "groups", "duplicates"), 0)
         self._counts |= {"refused": 0, "torn_bytes": recovered.torn_bytes}
         self._state = "open"
@@ -222,33 +223,22 @@ class Log:
 
         What a limit takes from it becomes a gap record with its name, and is counted.
         """
-        return self.retention.declare(name, blocks, owner, lag_bytes_max, lag_s_max)
+        handle = self.retention.declare(name, blocks, owner, lag_bytes_max, lag_s_max)
+        handle.poison = Poison(handle, self._store, lambda: self._writer.files, self.append_json)
+        return handle
 
     def statistics(self) -> dict[str, int]:
         """Counters and states for the System page."""
-        writer = self._writer
-        return (
-            self._counts
-            | self.upkeep.statistics()
-            | {
-                "durable": self.durable,
-                "incarnation": self.incarnation,
-                "files": len(writer.files),
-                "file_bytes": writer.log_bytes,
-                "syncs": writer.syncs,
-                "sync_ns": writer.sync_ns,
-                "sync_ns_max": writer.sync_ns_max,
-                "write_errors": writer.write_errors,
-                "pending": len(self._queue),
-                "credit_free_bytes": self.credit.free_bytes,
-                "cache_bytes": self._cache.size,
-                "gaps": self._damage.gaps,
-                "lost_records": self._damage.lost_records,
-                "is_retention_paused": int(writer.receive_time.is_paused),
-                "is_full": int(writer.space.is_full or writer.is_at_limit),
-                "has_ballast": int(writer.space.has_ballast),
-            }
-        )
+        own = {
+            "durable": self.durable,
+            "origins": len(self.received),
+            "pending": len(self._queue),
+            "credit_free_bytes": self.credit.free_bytes,
+            "cache_bytes": self._cache.size,
+            "gaps": self._damage.gaps,
+            "lost_records": self._damage.lost_records,
+        }
+        return self._counts | self.upkeep.statistics() | self._writer.statistics() | own
 
     async def close(self) -> None:
         """Write what is pending, then stop; later appends fail."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError
+
 from penstock.log.follower import RECORDS_MAX, Follower
 from penstock.model.time import SECOND_NS
 from penstock.state import ReaderPosition, ReaderStore, patiently
@@ -51,6 +53,13 @@ class Projection(Follower):
             stored = self._readers.position(connection, self.name)
         self.resume(stored.incarnation, stored.sequence)
         return stored.snapshot
+
+    def is_transient(self, error: object) -> bool:
+        """Neither is a database that is locked, full or broken; what it will not take is."""
+        is_database = isinstance(error, DatabaseError)
+        return super().is_transient(error) or (
+            is_database and not isinstance(error, IntegrityError | DataError)
+        )
 
     @property
     def is_due(self) -> bool:

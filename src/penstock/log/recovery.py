@@ -14,8 +14,8 @@ from penstock.codec.dictionary import DictionaryEntry, Interval
 from penstock.codec.layout import Damaged
 from penstock.codec.log_file import FILE_HEADER_BYTES, Watermark, decode_file_header
 from penstock.codec.record import RecordKind
-from penstock.log.damage import keep_bytes
 from penstock.log.files import SEQUENCE_END, Found, Hole, LogFile, end_of, scan
+from penstock.log.quarantine import keep_bytes
 from penstock.log.received import DAY_NS, Received
 from penstock.log.record import decode_payload
 from penstock.log.store import FileStore

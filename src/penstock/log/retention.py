@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from penstock.log.config import LogSettings
     from penstock.log.files import LogFile
+    from penstock.log.poison import Poison
     from penstock.log.receive_time import ReceiveTime
     from penstock.log.store import FileStore
     from penstock.model import Origin
@@ -51,6 +52,7 @@ class ReaderHandle:
     lag_ns_max: int | None = None
     limit: str = ""
     poisoned: int = 0
+    poison: Poison | None = None
 
     def advance(self, sequence: int) -> None:
         """The effects of all records up to `sequence` are durable at the reader."""

@@ -48,6 +48,7 @@ class LogWatch:
         self._disk = disk
         self._clock = clock
         self._dropped: dict[str, int] = {}
+        self._poisoned: dict[str, int] = {}
         self._jump: Jump | None = retention.time.jump
 
     async def run(self) -> None:
@@ -60,7 +61,8 @@ class LogWatch:
         """Say what is new since the last look."""
         jump = self._retention.time.jump
         dropped = {item.name: item.dropped for item in list(self._retention.readers)}
-        events = [*self._losses(dropped), *self._jumps(jump)]
+        poisoned = {item.name: item.poisoned for item in list(self._retention.readers)}
+        events = [*self._losses(dropped), *self._set_aside(poisoned), *self._jumps(jump)]
         if not events:
             return
         try:
@@ -70,7 +72,7 @@ class LogWatch:
         except (Refused, OSError) as error:
             log.warning("log_event_waits", error=str(error))
             return
-        self._dropped, self._jump = dropped, jump
+        self._dropped, self._poisoned, self._jump = dropped, poisoned, jump
 
     def _losses(self, dropped: dict[str, int]) -> list[Event]:
         found = []
@@ -90,6 +92,14 @@ class LogWatch:
                     )
                 )
         return found
+
+    def _set_aside(self, poisoned: dict[str, int]) -> list[Event]:
+        counts = {name: count - self._poisoned.get(name, 0) for name, count in poisoned.items()}
+        return [
+            self._event("log.record_poisoned", {"reader": name, "records": count})
+            for name, count in counts.items()
+            if count > 0
+        ]
 
     def _jumps(self, jump: Jump | None) -> list[Event]:
         if jump == self._jump:

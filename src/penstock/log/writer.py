@@ -121,6 +121,21 @@ class LogWriter:
         outcome.refused += [(entry, refusal) for entry in entries]
         return outcome
 
+    def statistics(self) -> dict[str, int]:
+        """Files, syncs and states."""
+        return {
+            "incarnation": self.incarnation,
+            "files": len(self.files),
+            "file_bytes": self.log_bytes,
+            "syncs": self.syncs,
+            "sync_ns": self.sync_ns,
+            "sync_ns_max": self.sync_ns_max,
+            "write_errors": self.write_errors,
+            "is_retention_paused": int(self.receive_time.is_paused),
+            "is_full": int(self.space.is_full or self.is_at_limit),
+            "has_ballast": int(self.space.has_ballast),
+        }
+
     def close(self) -> None:
         """Close the file; everything acknowledged is durable already."""
         if self._open is not None:
