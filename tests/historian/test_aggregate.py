@@ -15,15 +15,19 @@ from strategies import BASE_NS, INTS, POINTS, TEXTS, frame_of, frames
 
 from penstock.historian import Historian, HistorianSettings, Snapshot
 from penstock.historian.aggregate import Answer, Options, aggregate
+from penstock.historian.compaction import compact_once
+from penstock.historian.encode import DecimalHints
 from penstock.historian.envelope import Grid, envelope
 from penstock.historian.gather import Needs, gather
 from penstock.historian.intervals import Intervals, of_width
 from penstock.historian.query import raw
 from penstock.historian.results import Info
 from penstock.model import Batch, Flag, Frame, Origin, Quality, ValueKind
+from penstock.model.time import DAY_NS
 from penstock.testing.disk import FakeDisk
 
 ORIGIN = Origin(UUID(int=7), 0, 1)
+FOLDER = Path("/segments")
 ALL_POINTS = [point for points in POINTS.values() for point in points]
 S = 1_000_000_000
 # Values whose sums are exact enough to compare; infinities have a test of their own.
@@ -56,22 +60,42 @@ def tame_frames(draw: st.DrawFn) -> Frame:
     return frame_of(kind, draw(st.lists(row, min_size=1, max_size=40)))
 
 
-steps = st.lists(st.one_of(tame_frames(), st.just("flush")), max_size=10)
+steps = st.lists(st.one_of(tame_frames(), st.sampled_from(["flush", "compact"])), max_size=10)
+COMPACT_EARLY = HistorianSettings(compaction_segments_min=2)
+LONG_AFTER_NS = BASE_NS + 3 * DAY_NS
 
 
 class Played:
     """A historian and an oracle that were given the same frames, one log record each."""
 
     def __init__(self, script: list[Frame | str]) -> None:
-        self.historian = Historian.open(FakeDisk(), Path("/segments"), HistorianSettings())
+        self.disk = FakeDisk()
+        self.historian = Historian.open(self.disk, FOLDER, HistorianSettings())
         self.oracle = Oracle()
         self.sequence = 0
         for step in script:
             if isinstance(step, Frame):
                 self.append(step)
+            elif step == "compact":
+                self.compact()
             elif self.historian.has_unwritten:
                 self.historian.seal(1)
                 self.historian.adopt(self.historian.write())
+
+    def compact(self) -> None:
+        """Flushed segments to day files, as compute does it."""
+        proposal = compact_once(
+            self.disk,
+            FOLDER,
+            self.historian.manifest,
+            COMPACT_EARLY,
+            DecimalHints(),
+            lambda _: None,
+            lambda: False,
+            now_ns=LONG_AFTER_NS,
+        )
+        if proposal is not None:
+            self.historian.swap(proposal)
 
     def append(self, step: Frame) -> None:
         self.sequence += 1
@@ -238,15 +262,23 @@ def expected_status(brute: Brute, options: Options) -> int:
 def test_the_layout_on_disk_changes_nothing(
     script: list[Frame], cuts: list[bool], intervals: Intervals, options: Options
 ) -> None:
-    """All in memory, or flushed here and there: same numbers, same bits."""
+    """All in memory, flushed here and there, or in day files: same numbers, same bits."""
     whole = Played(list(script))
     parts: list[Frame | str] = []
     for step, is_cut in zip(script, cuts, strict=False):
         parts += [step, "flush"] if is_cut else [step]
 
+    flushed = Played(parts)
     one = aggregate(whole.pin(), ALL_POINTS, intervals, NAMES, options)
-    two = aggregate(Played(parts).pin(), ALL_POINTS, intervals, NAMES, options)
+    two = aggregate(flushed.pin(), ALL_POINTS, intervals, NAMES, options)
+    flushed.compact()
+    three = aggregate(flushed.pin(), ALL_POINTS, intervals, NAMES, options)
 
+    check_same(one, two)
+    check_same(one, three)
+
+
+def check_same(one: list[Answer], two: list[Answer]) -> None:
     for first, second in zip(one, two, strict=True):
         for name, column in first.columns.items():
             other = second.columns[name]

@@ -19,7 +19,7 @@ from penstock.model import Frame
 from penstock.model.time import MINUTE_NS
 from penstock.testing.disk import FakeDisk
 
-steps = st.lists(st.one_of(tame_frames(), st.just("flush")), max_size=10)
+steps = st.lists(st.one_of(tame_frames(), st.sampled_from(["flush", "compact"])), max_size=10)
 moments = st.lists(
     st.integers(-80, 240).map(lambda n: BASE_NS + n * S // 4), min_size=1, max_size=12
 )

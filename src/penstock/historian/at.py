@@ -195,7 +195,8 @@ def interpolated(
     at, following = _pair(rows)
     is_line = is_sloped & ~rows.is_at & rows.has_next
     is_there = rows.before >= 0
-    skips = _skips(found, rows, is_sloped=is_sloped)
+    is_used = found.quality >= used_from
+    skips = _leads_to_unused(found, is_used, is_sloped=is_sloped)
     is_sure = rows.has_next & (rows.quality[at] >= GOOD) & ~skips
     if is_sloped:
         is_sure &= rows.quality[following] >= GOOD
@@ -220,7 +221,7 @@ def _used(snapshot: Snapshot, handle: int, found: Around, used_from: int) -> Aro
         column[is_used] for column in (found.time_ns, found.value, found.quality)
     ]
     extra: dict[int, Columns] = {}
-    for moment in found.moments[_leads_to_unused(found, is_used)].tolist():
+    for moment in found.moments[_leads_to_unused(found, is_used, is_sloped=True)].tolist():
         for row in _neighbours(snapshot, handle, moment, used_from):
             extra[int(row.time_ns[0])] = row
     rows = [row for time_ns, row in extra.items() if not np.isin(time_ns, known[0])]
@@ -240,10 +241,13 @@ def _plain(rows: Columns) -> npt.NDArray[Any]:
     return rows.value
 
 
-def _leads_to_unused(found: Around, is_used: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _leads_to_unused(
+    found: Around, is_used: npt.NDArray[np.bool_], *, is_sloped: bool
+) -> npt.NDArray[np.bool_]:
+    """Moments next to a sample that is passed over; stepped, only the one before matters."""
     at, following = _pair(found)
     is_bad = (found.before >= 0) & ~is_used[at]
-    return is_bad | (found.has_next & ~is_used[following])
+    return is_bad | (is_sloped & found.has_next & ~is_used[following])
 
 
 def _neighbours(snapshot: Snapshot, handle: int, moment: int, used_from: int) -> list[Columns]:
@@ -257,17 +261,6 @@ def _neighbours(snapshot: Snapshot, handle: int, moment: int, used_from: int) ->
                 found.append(rows.slice(int(used[0]), int(used[0]) + 1))
                 break
     return [row for row in found if len(row)]
-
-
-def _skips(found: Around, used: Around, *, is_sloped: bool) -> npt.NDArray[np.bool_]:
-    """Moments whose neighbours are not the nearest rows: something unused lies between."""
-    at, following = _pair(found)
-    used_at, used_following = _pair(used)
-    skips: npt.NDArray[np.bool_] = found.time_ns[at] != used.time_ns[used_at]
-    if is_sloped:
-        is_other = found.time_ns[following] != used.time_ns[used_following]
-        skips = skips | (used.has_next & is_other)
-    return skips
 
 
 def _pair(found: Around) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
