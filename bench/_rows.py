@@ -23,6 +23,7 @@ T0 = 1_790_000_000 * SECOND_NS
 DENSE_POINTS, IRREGULAR_POINTS = 1_000, 2_000
 IRREGULAR_PERIOD_S = 2.0
 SLICE_S = 200
+PAGE_ROWS = 1_000_000
 # Sparkplug, JSON and most PLC stamp milliseconds; see `irregular`.
 CLOCKS = (0, 1, 0, 2, 0)
 GOOD, UNCERTAIN, BAD = 192, 64, 4
@@ -71,12 +72,12 @@ class Signals:
 
     # name: share of the points
     SHARES: ClassVar = {
-        "analog_12_bit": 0.22,  # 4-20 mA through a 12 bit converter, scaled to a range
+        "analog_12_bit": 0.22,  # 4-20 mA through a 12 bit converter: counts x scale
         "analog_16_bit": 0.16,
         "temperature": 0.16,  # 0.1 degrees
-        "two_decimals": 0.14,  # a device that rounds: pH, flow, power
+        "two_decimals": 0.16,  # a device that rounds: pH, flow, power
         "float32": 0.10,  # a PLC's REAL: noise in all 24 bits
-        "float64": 0.04,  # computed values: full mantissa
+        "float64": 0.02,  # computed values: full mantissa
         "set_point": 0.06,
         "state": 0.06,
         "counter": 0.06,
@@ -131,9 +132,9 @@ class Signals:
         percent = np.clip(level + random.normal(0, 100 * self.noise[point], rows), 0, 100)
         span = self.span[point]
         if name == "analog_12_bit":
-            return np.round(percent / 100 * 4095) / 4095 * span
+            return np.round(percent / 100 * 4095) * (span / 4095)
         if name == "analog_16_bit":
-            return np.round(percent / 100 * 27648) / 27648 * span
+            return np.round(percent / 100 * 27648) * (span / 27648)
         if name == "temperature":
             return np.round(percent, 1)
         if name == "two_decimals":
@@ -225,15 +226,24 @@ def bad_spans(random: np.random.Generator, block: Block) -> None:
 
 def from_parquet(folder: Path, source: Path) -> None:
     """The file's rows in its order, which is taken for the order of arrival."""
-    import pyarrow.parquet as pq  # noqa: PLC0415 - only where a file is given
+    import duckdb  # noqa: PLC0415 - only where a file is given
 
-    written = 0
-    parquet = pq.ParquetFile(source)
-    for number, batch in enumerate(parquet.iter_batches(500_000)):
-        block = np.empty(batch.num_rows, ROW)
-        for name in ("point", "time_ns", "value", "quality"):
-            block[name] = batch.column(name).to_numpy(zero_copy_only=False)
-        block.tofile(folder / f"{number:06d}.rows")
+    query = (
+        "select point, time_ns, value::double as value, quality "
+        "from read_parquet($file, file_row_number = true) "
+        "where file_row_number >= $begin and file_row_number < $begin + $rows "
+        "order by file_row_number"
+    )
+    connection, written = duckdb.connect(), 0
+    while True:
+        facts = {"file": str(source), "begin": written, "rows": PAGE_ROWS}
+        columns = connection.execute(query, facts).fetchnumpy()
+        block = np.empty(len(columns["point"]), ROW)
+        if not len(block):
+            break
+        for name, column in columns.items():
+            block[name] = column
+        block.tofile(folder / f"{written // PAGE_ROWS:06d}.rows")
         written += len(block)
     note(folder, written, [], source.name)
 

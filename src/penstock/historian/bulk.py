@@ -71,7 +71,7 @@ class Filled:
         if len(good) < len(at):
             self.damaged = sorted(set(range(len(at))) - set(good))
         chosen = np.array(good, np.intp)
-        sections, offset = _sections(data, place[chosen])
+        sections, offset = sections_of(data, place[chosen])
         columns = (
             good,
             begin[chosen].tolist(),
@@ -118,7 +118,7 @@ class Filled:
         np.divide(whole, 10.0**digits, out=column)
 
 
-def _sections(
+def sections_of(
     data: bytes, place: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Section tables of all chunks (chunks x 5), and where each section begins."""
