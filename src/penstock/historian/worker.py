@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 RECORDS_MAX = 256
 RETRY_S = 5
 QUERIES_MAX = 64
+MISSED_MAX = 10_000
 READER_NAME = "historian"
 
 _log = structlog.get_logger(__name__)
@@ -50,6 +51,7 @@ class HistorianWorker:
         self._flush_pool = ThreadPoolExecutor(1, "historian-flush")
         self._flush: asyncio.Task[None] | None = None
         self._queries = 0
+        self.missed: list[tuple[int, int]] = []
 
     async def run(self) -> None:
         """Follow the log for ever. Whatever was appended before the start is replayed first."""
@@ -102,6 +104,7 @@ class HistorianWorker:
         if self._flush is not None and self._flush.done():
             await self._wait_flushed()
         for record in records:
+            self._note_missed(record.sequence)
             if self.historian.is_full:
                 await self._wait_flushed()
                 self._start_flush()
@@ -112,6 +115,12 @@ class HistorianWorker:
             self._follower.note_taken(record.sequence)
         if self.historian.is_due and not self.historian.is_flushing:
             self._start_flush()
+
+    def _note_missed(self, sequence: int) -> None:
+        """Records that the log could not give are no more; `gaps` tells what that means."""
+        expected = self.historian.sequence + 1
+        if sequence > expected and len(self.missed) < MISSED_MAX:
+            self.missed.append((expected, sequence - 1))
 
     # --- head to segment
 

@@ -15,6 +15,7 @@ from penstock.alarms.desk import AlarmDesk
 from penstock.alarms.projector import AlarmProjector
 from penstock.alarms.routes import AlarmAnswers
 from penstock.alarms.worker import RuleWorker
+from penstock.historian.log_gaps.worker import GapProjector
 from penstock.log.compress import compressed_of, document_of
 from penstock.log.watch import LogWatch
 from penstock.model import ConfigError, Refused
@@ -99,6 +100,7 @@ class Core:
                 "downlink": lambda: self.field.counters,
                 "compute": lambda: self.compute.statistics() | self.pins.statistics(),
                 "compaction": self.compaction.statistics,
+                "gaps": self.gaps.statistics,
                 "alarms": self.projector.statistics,
                 "commands": self.commands.projector.statistics,
                 "rules": self.rule_worker.statistics,
@@ -120,6 +122,7 @@ class Core:
         self.pins = Pins(parts.historian, self.compute, parts.disk, spool, parts.clock)
         self.questions = Questions(parts, self.compute, spool)
         self.compaction = Compaction(parts.historian, self.compute, parts.clock)
+        self.gaps = GapProjector(parts.log, parts.state, parts.clock, parts.historian)
         self.verification = Verification(
             self.compute,
             parts.disk,
@@ -184,6 +187,7 @@ class Core:
                 group.create_task(self.status.sampler.run(), name="sampler"),
                 group.create_task(self.pins.run(), name="pins"),
                 group.create_task(self.compaction.run(), name="compaction"),
+                group.create_task(self.gaps.run(), name="gaps"),
                 group.create_task(self.verification.run(), name="verification"),
             ]
             await serve(

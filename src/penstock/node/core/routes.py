@@ -12,6 +12,7 @@ from penstock.commands.routes import command_router
 from penstock.historian.aggregate_routes import aggregate_routes
 from penstock.historian.block_routes import block_routes
 from penstock.historian.export.routes import routes as export_routes
+from penstock.historian.log_gaps.routes import gap_routes
 from penstock.historian.routes import routes as historian_routes
 from penstock.historian.sql.routes import routes as sql_routes
 from penstock.historian.views import last_of
@@ -80,6 +81,7 @@ def build_app(core: "Core") -> PenstockApp:
         command_router(core.commands.desk, core.commands.recent, names),
         node_routes(core.status, core.applier, parts.security, lambda: core.rule_worker.rules),
         verification_routes(core.verification, parts.security),
+        gap_routes(core.gaps),
         live_routes(core.hub, parts.security),
     )
     return create_app(
