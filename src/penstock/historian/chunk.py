@@ -9,12 +9,13 @@ fault of the writer and Damaged all the same. `encode.py` writes what this reads
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from penstock.codec.layout import Damaged, padding
+from penstock.codec.layout import Damaged
 from penstock.historian.block_chunk import decode_block, expand
 from penstock.historian.columns import Columns
 from penstock.historian.packing import unpack
@@ -32,6 +33,8 @@ CHUNK_TEXT_BYTES_MAX = 4 * 1024 * 1024
 DECIMALS_MAX = 4
 _SECTIONS = 5
 _TABLE = struct.Struct("<" + "BBxxI" * _SECTIONS)
+_SECTION = np.dtype([("form", "u1"), ("param", "u1"), ("zero", "<u2"), ("bytes", "<u4")])
+_PADDINGS = [bytes(-rest % 8) for rest in range(8)]
 
 
 class Encoding(IntEnum):
@@ -64,19 +67,51 @@ class Section(NamedTuple):
     data: bytes
 
 
-def join_sections(sections: Sequence[Section]) -> bytes:
-    """The chunk's bytes; their number is a multiple of 8."""
-    assert len(sections) == _SECTIONS
-    table: list[int] = []
-    parts = [b""]
-    for section in sections:
-        size = len(section.data)
-        table += (section.form, section.param, size)
-        parts.append(section.data)
-        if size % 8:
-            parts.append(padding(size))
-    parts[0] = _TABLE.pack(*table)
-    return b"".join(parts)
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """One column of many chunks: the form, its parameter and the bytes of each."""
+
+    forms: npt.NDArray[np.uint8]
+    params: npt.NDArray[np.uint8]
+    data: list[bytes]
+
+    @classmethod
+    def of(cls, chunks: int) -> Sections:
+        """Empty raw sections, to be filled."""
+        return cls(np.zeros(chunks, np.uint8), np.zeros(chunks, np.uint8), [b""] * chunks)
+
+    def put(self, chunk: int, form: Form, param: int, data: bytes) -> None:
+        """One section."""
+        self.forms[chunk] = form
+        self.params[chunk] = param
+        self.data[chunk] = data
+
+    def put_linear(self, chosen: npt.NDArray[np.bool_], step: npt.NDArray[Any]) -> None:
+        """Linear sections where chosen; the step's type is the column's."""
+        self.forms[chosen] = Form.LINEAR
+        size, steps = step.itemsize, step[chosen].tobytes()
+        for place, chunk in enumerate(np.flatnonzero(chosen).tolist()):
+            self.data[chunk] = steps[place * size : (place + 1) * size]
+
+
+def join_sections(columns: Sequence[Sections]) -> list[bytes]:
+    """The bytes of each chunk; their number is a multiple of 8."""
+    assert len(columns) == _SECTIONS
+    chunks = len(columns[0].data)
+    table = np.zeros((chunks, _SECTIONS), _SECTION)
+    for number, column in enumerate(columns):
+        table["form"][:, number] = column.forms
+        table["param"][:, number] = column.params
+        table["bytes"][:, number] = list(map(len, column.data))
+    heads, width = table.tobytes(), _TABLE.size
+    parts: list[Sequence[bytes]] = [
+        [heads[begin : begin + width] for begin in range(0, len(heads), width)]
+    ]
+    for number, column in enumerate(columns):
+        size = table["bytes"][:, number]
+        if size.any():
+            parts += [column.data, [_PADDINGS[rest] for rest in (size % 8).tolist()]]
+    return list(map(b"".join, zip(*parts, strict=True)))
 
 
 def decode_chunk(

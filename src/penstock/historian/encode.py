@@ -1,8 +1,9 @@
-"""Rows of many points to chunks: what can be decided for all chunks at once is, in numpy.
+"""Rows of many points to chunks at once: what can be decided for all chunks is, in numpy.
 
 The cost of a chunk of a few hundred rows is its calls, not its bytes. So which form
-each column of each chunk takes is worked out over the whole block, and the loop over
-the chunks only compresses and joins (bench/history.py watches this).
+each column of each chunk takes is worked out over the whole block, constant and
+linear columns are written together, and only what is packed is a call a chunk
+(bench/history.py and bench/ingest.py watch this).
 """
 
 from __future__ import annotations
@@ -14,14 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from penstock.codec.layout import column_bytes
-from penstock.historian.chunk import DECIMALS_MAX, Form, Section, join_sections
+from penstock.historian.chunk import DECIMALS_MAX, Form, Sections, join_sections
 from penstock.historian.packing import Shape, pack, pack_periodic
 from penstock.historian.period import period_of
 from penstock.model import TextColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     import numpy.typing as npt
 
     from penstock.historian.columns import Columns
@@ -34,6 +33,7 @@ _WALK_RATIO = 1.2
 _EXACT = 2.0**53
 _NO_DECIMALS = 255
 _PROBED = 8
+_UNITS = (9, 6, 3)
 
 
 class DecimalHints:
@@ -70,47 +70,79 @@ class Chunks:
         """Rows of each chunk."""
         return self.ends - self.starts
 
+    def spans(self, chosen: npt.NDArray[np.bool_]) -> list[tuple[int, int, int]]:
+        """(chunk, begin, end) of the chosen ones."""
+        index = np.flatnonzero(chosen)
+        ends = self.ends[index].tolist()
+        return list(zip(index.tolist(), self.starts[index].tolist(), ends, strict=True))
+
 
 def encode_chunks(
     rows: Columns, chunks: Chunks, hints: DecimalHints, *, is_final: bool = False
-) -> Iterator[bytes]:
+) -> list[bytes]:
     """Bytes of each chunk; rows are in (point, time) order. `is_final`: few bytes, not fast."""
-    times = _times(rows.time_ns, chunks, is_final=is_final)
-    value = _values(rows.value, chunks, hints, is_final=is_final)
-    quality = _byte_sections(rows.quality, chunks)
-    flags = _byte_sections(rows.flags, chunks)
-    sequence = _sequences(rows.sequence, chunks)
-    parts = (times, value, quality, flags, sequence)
-    bounds = zip(chunks.starts.tolist(), chunks.ends.tolist(), strict=True)
-    for chunk, (begin, end) in enumerate(bounds):
-        yield join_sections([part(chunk, begin, end) for part in parts])
+    return join_sections(
+        (
+            _times(rows.time_ns, chunks, is_final=is_final),
+            _values(rows.value, chunks, hints, is_final=is_final),
+            _bytes(rows.quality, chunks),
+            _bytes(rows.flags, chunks),
+            _sequences(rows.sequence, chunks),
+        )
+    )
 
 
 # --- times and sequences: offsets from the first
 
 
-def _times(
-    time_ns: npt.NDArray[np.int64], chunks: Chunks, *, is_final: bool
-) -> Callable[[int, int, int], Section]:
+def _times(time_ns: npt.NDArray[np.int64], chunks: Chunks, *, is_final: bool) -> Sections:
     offset = time_ns - np.repeat(time_ns[chunks.starts], chunks.length)
-    steps = _linear_steps(offset, chunks)
-    power = np.zeros(len(chunks.starts), np.uint8)
-    for digits in (3, 6, 9):
-        is_whole = np.logical_and.reduceat(offset % 10**digits == 0, chunks.starts)
-        power[is_whole] = digits
-    units, unit = power.tolist(), 10 ** power.astype(np.int64)
-    counted = offset // np.repeat(unit, chunks.length)
-
-    def section(chunk: int, begin: int, end: int) -> Section:
-        step = steps[chunk]
-        if step is not None:
-            return Section(Form.LINEAR, 0, struct.pack("<q", step))
-        if end - begin < PACKED_ROWS_MIN:
-            return Section(Form.RAW, 0, bytes(column_bytes(offset[begin:end])))
-        return Section(Form.PACKED, units[chunk], packed(counted[begin:end]))
-
+    sections = Sections.of(len(chunks.starts))
+    step, is_linear = _linear(offset, chunks)
+    sections.put_linear(is_linear, step)
+    is_short = ~is_linear & (chunks.length < PACKED_ROWS_MIN)
+    for chunk, begin, end in chunks.spans(is_short):
+        sections.put(chunk, Form.RAW, 0, bytes(column_bytes(offset[begin:end])))
+    is_packed = ~is_linear & ~is_short
+    digits, counted = _units(offset, chunks, is_packed)
     packed = _pack_times if is_final else _pack_steps
-    return section
+    sections.params[is_packed] = digits[is_packed]
+    sections.forms[is_packed] = Form.PACKED
+    for chunk, begin, end in chunks.spans(is_packed):
+        sections.data[chunk] = packed(counted[begin:end])
+    return sections
+
+
+def _units(
+    offset: npt.NDArray[np.int64], chunks: Chunks, wanted: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """(power of ten of the largest unit that fits all times of a chunk, times in that unit).
+
+    A few rows of each chunk say which unit it can be; floats divide faster and are
+    exact where the product is.
+    """
+    digits = np.zeros(len(chunks.starts), np.uint8)
+    probe = offset[_probes(chunks)]
+    for power in reversed(_UNITS):
+        digits[wanted & (probe % 10**power == 0).all(axis=1)] = power
+    unit = np.repeat(10 ** digits.astype(np.int64), chunks.length)
+    counted = np.rint(offset / unit).astype(np.int64) if digits.any() else offset.copy()
+    is_exact = np.logical_and.reduceat(counted * unit == offset, chunks.starts)
+    for chunk, begin, end in chunks.spans(~is_exact):
+        part = offset[begin:end]
+        smaller = (power for power in _UNITS if (part % 10**power == 0).all())
+        digits[chunk] = next(smaller, 0)
+        counted[begin:end] = part // 10 ** int(digits[chunk])
+    return digits, counted
+
+
+def _probes(
+    chunks: Chunks, chosen: npt.NDArray[np.intp] | slice = slice(None)
+) -> npt.NDArray[np.intp]:
+    """Rows spread over each of the chosen chunks (chunks x _PROBED)."""
+    share = (chunks.length[chosen] - 1) / (_PROBED - 1)
+    place = (np.arange(_PROBED) * share[:, None]).astype(np.intp)
+    return np.asarray(chunks.starts[chosen][:, None] + place)
 
 
 def _pack_steps(counted: npt.NDArray[np.int64]) -> bytes:
@@ -122,109 +154,108 @@ def _pack_times(counted: npt.NDArray[np.int64]) -> bytes:
     return pack_periodic(counted, period) if period else pack(counted, Shape.TIMES)
 
 
-def _sequences(
-    sequence: npt.NDArray[np.uint64], chunks: Chunks
-) -> Callable[[int, int, int], Section]:
+def _sequences(sequence: npt.NDArray[np.uint64], chunks: Chunks) -> Sections:
     first = np.minimum.reduceat(sequence, chunks.starts)
     wide = sequence - np.repeat(first, chunks.length)
     assert int(wide.max(initial=0)) < 2**32
     offset = wide.astype(np.uint32)
-    steps = _linear_steps(offset.astype(np.int64), chunks)
-
-    def section(chunk: int, begin: int, end: int) -> Section:
-        step = steps[chunk]
-        if step is not None and step >= 0 and not offset[begin]:
-            return Section(Form.LINEAR, 0, struct.pack("<I", step))
+    sections = Sections.of(len(chunks.starts))
+    step, is_linear = _linear(wide.view(np.int64), chunks)
+    is_linear &= (step >= 0) & (offset[chunks.starts] == 0)
+    sections.put_linear(is_linear, step.astype(np.uint32))
+    for chunk, begin, end in chunks.spans(~is_linear):
+        part = offset[begin:end]
         if end - begin < PACKED_ROWS_MIN:
-            return Section(Form.RAW, 0, bytes(column_bytes(offset[begin:end])))
-        return Section(Form.PACKED, 0, pack(offset[begin:end], Shape.WALK))
+            sections.put(chunk, Form.RAW, 0, bytes(column_bytes(part)))
+        else:
+            sections.put(chunk, Form.PACKED, 0, pack(part, Shape.WALK))
+    return sections
 
-    return section
 
-
-def _linear_steps(offset: npt.NDArray[np.int64], chunks: Chunks) -> list[int | None]:
-    """The step of each chunk whose rows are evenly spaced, else None."""
+def _linear(
+    offset: npt.NDArray[np.int64], chunks: Chunks
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """(a step of each chunk, whether all its steps are the same)."""
     step = np.diff(offset, append=offset[-1:])
     last = chunks.ends - 1
     step[last] = step[np.maximum(last - 1, chunks.starts)]
     step[last[chunks.length == 1]] = 0
     low = np.minimum.reduceat(step, chunks.starts)
-    high = np.maximum.reduceat(step, chunks.starts)
-    return [a if a == b else None for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+    return low, low == np.maximum.reduceat(step, chunks.starts)
 
 
 # --- quality and flags: nearly always one byte for all rows
 
 
-def _byte_sections(
-    column: npt.NDArray[np.uint8], chunks: Chunks
-) -> Callable[[int, int, int], Section]:
-    low = np.minimum.reduceat(column, chunks.starts).tolist()
-    high = np.maximum.reduceat(column, chunks.starts).tolist()
-
-    def section(chunk: int, begin: int, end: int) -> Section:
-        usual = high[chunk]
-        if low[chunk] == usual:
-            return Section(Form.CONSTANT, usual, b"")
+def _bytes(column: npt.NDArray[np.uint8], chunks: Chunks) -> Sections:
+    sections = Sections.of(len(chunks.starts))
+    usual = np.maximum.reduceat(column, chunks.starts)
+    sections.forms[:], sections.params[:] = Form.CONSTANT, usual
+    is_mixed = np.minimum.reduceat(column, chunks.starts) != usual
+    for chunk, begin, end in chunks.spans(is_mixed):
         part = column[begin:end]
-        odd = np.flatnonzero(part != usual)
+        odd = np.flatnonzero(part != usual[chunk])
         if len(odd) * 3 >= len(part):
-            return Section(Form.RAW, 0, part.tobytes())
-        return Section(Form.SPARSE, usual, odd.astype("<u2").tobytes() + part[odd].tobytes())
-
-    return section
+            sections.put(chunk, Form.RAW, 0, part.tobytes())
+        else:
+            data = odd.astype("<u2").tobytes() + part[odd].tobytes()
+            sections.put(chunk, Form.SPARSE, int(usual[chunk]), data)
+    return sections
 
 
 # --- values
 
 
-def _values(
-    value: Values, chunks: Chunks, hints: DecimalHints, *, is_final: bool
-) -> Callable[[int, int, int], Section]:
+def _values(value: Values, chunks: Chunks, hints: DecimalHints, *, is_final: bool) -> Sections:
+    sections = Sections.of(len(chunks.starts))
+    every = np.ones(len(chunks.starts), bool)
     if isinstance(value, TextColumn):
-        texts = value
-        return lambda _, begin, end: _text_section(texts, begin, end)
-    if value.dtype == np.int64:
-        whole = value.view(np.int64)
-        shapes = _shapes(whole, chunks)
-        return lambda chunk, begin, end: _number_section(whole[begin:end], shapes[chunk])
-    return _floats(value.view(np.float64), chunks, hints, is_final=is_final)
-
-
-def _number_section(part: npt.NDArray[np.float64] | npt.NDArray[np.int64], shape: Shape) -> Section:
-    if len(part) < PACKED_ROWS_MIN:
-        return Section(Form.RAW, 0, bytes(column_bytes(part)))
-    return Section(Form.PACKED, 0, pack(part, shape))
+        for chunk, begin, end in chunks.spans(every):
+            sections.put(chunk, *_text_section(value, begin, end))
+        return sections
+    if value.dtype == np.float64:
+        return _floats(value.view(np.float64), chunks, hints, is_final=is_final)
+    whole = value.view(np.int64)
+    shapes = _shapes(whole, chunks)
+    for chunk, begin, end in chunks.spans(every):
+        part = whole[begin:end]
+        if end - begin < PACKED_ROWS_MIN:
+            sections.put(chunk, Form.RAW, 0, bytes(column_bytes(part)))
+        else:
+            sections.put(chunk, Form.PACKED, 0, pack(part, shapes[chunk]))
+    return sections
 
 
 def _floats(
     value: npt.NDArray[np.float64], chunks: Chunks, hints: DecimalHints, *, is_final: bool
-) -> Callable[[int, int, int], Section]:
+) -> Sections:
     """Integers of value x 10^d where that is exact for every bit, -0.0 and NaN included.
 
     Others are packed as floats in a file that stays, and left as they are in one that
     a compaction will read soon.
     """
+    sections = Sections.of(len(chunks.starts))
     digits, whole = _decimals(value, chunks, hints)
+    is_short = chunks.length < PACKED_ROWS_MIN
+    is_decimal = (digits != _NO_DECIMALS) & ~is_short
+    is_packed = ~is_decimal & ~is_short & is_final
+    for chunk, begin, end in chunks.spans(~is_decimal & ~is_packed):
+        sections.put(chunk, Form.RAW, 0, bytes(column_bytes(value[begin:end])))
+    for chunk, begin, end in chunks.spans(is_packed):
+        part = value[begin:end]
+        sections.put(chunk, Form.PACKED, 0, pack(part, _float_shape(part)))
     shapes = _shapes(whole, chunks)
     largest = np.maximum.reduceat(np.abs(whole), chunks.starts)
     narrow = (largest < 2**31).tolist()
-    found = digits.tolist()
-
-    def section(chunk: int, begin: int, end: int) -> Section:
-        if found[chunk] == _NO_DECIMALS or end - begin < PACKED_ROWS_MIN:
-            part = value[begin:end]
-            if is_final and end - begin >= PACKED_ROWS_MIN:
-                return Section(Form.PACKED, 0, pack(part, _float_shape(part)))
-            return Section(Form.RAW, 0, bytes(column_bytes(part)))
+    sections.forms[is_decimal] = Form.DECIMAL
+    sections.params[is_decimal] = digits[is_decimal]
+    for chunk, begin, end in chunks.spans(is_decimal):
         numbers, shape = whole[begin:end], shapes[chunk]
         if narrow[chunk]:
-            data = b"\4" + pack(numbers.astype(np.int32), shape)
+            sections.data[chunk] = b"\4" + pack(numbers.astype(np.int32), shape)
         else:
-            data = b"\10" + pack(numbers, shape)
-        return Section(Form.DECIMAL, found[chunk], data)
-
-    return section
+            sections.data[chunk] = b"\10" + pack(numbers, shape)
+    return sections
 
 
 def _float_shape(value: npt.NDArray[np.float64]) -> Shape:
@@ -264,8 +295,7 @@ def _candidates(
 
     Most points without decimals are found out by these rows, all of them at once.
     """
-    place = np.arange(_PROBED) * ((chunks.length[failed] - 1) / (_PROBED - 1))[:, None]
-    probe = value[chunks.starts[failed][:, None] + place.astype(np.intp)]
+    probe = value[_probes(chunks, failed)]
     found: list[tuple[int, int]] = []
     for tried in range(DECIMALS_MAX + 1):
         is_exact, _ = _scaled(probe, 10.0**tried)
@@ -299,14 +329,14 @@ def _shapes(whole: npt.NDArray[np.int64], chunks: Chunks) -> list[Shape]:
 # --- texts
 
 
-def _text_section(value: TextColumn, begin: int, end: int) -> Section:
+def _text_section(value: TextColumn, begin: int, end: int) -> tuple[Form, int, bytes]:
     part = TextColumn(value.offset[begin : end + 1], value.data)
     if end - begin >= PACKED_ROWS_MIN:
         texts = part.to_list()
         words = dict.fromkeys(texts)
         if len(words) * 4 <= len(texts):
-            return Section(Form.WORDS, 0, _words(texts, list(words)))
-    return Section(Form.RAW, 0, _raw_text(part))
+            return Form.WORDS, 0, _words(texts, list(words))
+    return Form.RAW, 0, _raw_text(part)
 
 
 def _raw_text(value: TextColumn) -> bytes:

@@ -255,7 +255,7 @@ def _is_different(table: ChunkTable, chunk: int, rows: Columns) -> bool:
 def _encode(point: int, rows: Columns) -> bytes:
     points = np.full(len(rows), point, np.uint32)
     whole = Chunks(points, np.zeros(1, np.intp), np.array([len(rows)]))
-    return next(encode_chunks(rows, whole, DecimalHints()))
+    return encode_chunks(rows, whole, DecimalHints())[0]
 
 
 def _rebuild_block(

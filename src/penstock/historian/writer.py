@@ -96,7 +96,7 @@ class SegmentWriter:
         numbers = statistics_of(sorted_rows.rows, starts)
         handles = sorted_rows.point[starts]
         chunks = Chunks(sorted_rows.point, starts, ends)
-        pieces = list(encode_chunks(sorted_rows.rows, chunks, self._hints, is_final=self._is_final))
+        pieces = encode_chunks(sorted_rows.rows, chunks, self._hints, is_final=self._is_final)
         size = np.array([len(piece) for piece in pieces], np.uint32)
         rows, last = sorted_rows.rows, ends - 1
         first_ns, last_ns = rows.time_ns[starts], rows.time_ns[last]
