@@ -24,6 +24,7 @@ from penstock.log.entry import CommitQueue, Entry, Outcome, batch_entry
 from penstock.log.head import dictionary_entries
 from penstock.log.poison import Poison
 from penstock.log.reader import FileReader
+from penstock.log.receipts import BYTES_BACK, ReceiptIndex, add_receipts, read_receipts
 from penstock.log.record import JSON_KINDS, LogRecord, encode_json_payload
 from penstock.log.recovery import Recovered
 from penstock.log.retention import ReaderHandle
@@ -76,6 +77,7 @@ class Log:
         self._damage = DamageReports(self._store, origin)
         self._counts = dict.fromkeys(("records", "batches", "rows", "groups", "duplicates"), 0)
         self._counts |= {"refused": 0, "torn_bytes": recovered.torn_bytes}
+        self._receipts: ReceiptIndex | None = None
         self._state = "open"
         self.received = IntervalSet(recovered.received.intervals())
         self.durable = recovered.last
@@ -227,6 +229,13 @@ class Log:
         handle.poison = Poison(handle, self._store, lambda: self._writer.files, self.append_json)
         return handle
 
+    async def receipts(self) -> ReceiptIndex:
+        """Receipts of the newest part of the log, from now on kept up; for doors that push."""
+        if self._receipts is None:
+            after = self._writer.sequence_before(BYTES_BACK)
+            self._receipts = await read_receipts(self.read, after)
+        return self._receipts
+
     def statistics(self) -> dict[str, int]:
         """Counters and states for the System page."""
         own = {
@@ -318,6 +327,8 @@ class Log:
         self._cache.add(outcome.records)
         if outcome.records:
             self.durable = outcome.records[-1].sequence
+        if self._receipts is not None:
+            add_receipts(self._receipts, outcome.records)
         for entry, sequence in outcome.written:
             if not entry.is_small:
                 self.received.add(entry.origin, entry.origin_sequence)

@@ -121,6 +121,15 @@ class LogWriter:
         outcome.refused += [(entry, refusal) for entry in entries]
         return outcome
 
+    def sequence_before(self, size: int) -> int:
+        """Behind it lie at least the newest `size` bytes, in whole files."""
+        total = 0
+        for file in reversed(self.files):
+            total += self.sizes.get(file, 0)
+            if total >= size:
+                return file.first - 1
+        return 0
+
     def statistics(self) -> dict[str, int]:
         """Files, syncs and states."""
         return {
