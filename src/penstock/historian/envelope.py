@@ -14,8 +14,9 @@ import numpy as np
 
 from penstock.codec.trend import NO_SAMPLE, EnvelopePen, PenState, RawPen
 from penstock.historian.columns import UNCERTAIN, Columns, empty_columns, join, values_of
-from penstock.historian.piece import ChunkRef
-from penstock.historian.query import Snapshot, groups, rows_between
+from penstock.historian.items import batches
+from penstock.historian.layout import Layout
+from penstock.historian.query import Snapshot, rows_between
 from penstock.historian.segment import ChunkFlag
 from penstock.historian.waveform import waveform_envelope, waveform_gaps
 from penstock.model import Refused, TextColumn, ValueKind
@@ -24,12 +25,10 @@ from penstock.model.time import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from penstock.historian.piece import Piece
-
 PX_MAX = 4_000
 RAW_ROWS_MAX = 400_000
 # A dozen small chunks cost one pass of numpy, not a dozen.
-DRAWN_ROWS = 32_768
+DRAWN_ROWS = 65_536
 RAW_POINTS_PER_PX = 4
 
 _DECADES = [step * 10**power for power in range(9) for step in (1, 2, 5)]
@@ -72,12 +71,29 @@ def envelope(snapshot: Snapshot, handle: int, grid: Grid) -> EnvelopePen:
     if kind is ValueKind.WAVEFORM:
         return waveform_envelope(snapshot, handle, grid)
     drawing.begin(snapshot.newest_before(handle, grid.t0_ns))
-    for group in groups(snapshot.pieces(handle, grid.t0_ns, grid.end_ns)):
-        if len(group) > 1 or not drawing.add_statistics(kind, group[0]):
-            drawing.add(snapshot.load(group).between(grid.t0_ns, grid.end_ns))
-    drawing.draw()
+    layout = Layout(snapshot, np.array([handle], np.uint32), kind, grid.t0_ns, grid.end_ns)
+    is_whole = _whole(layout, grid, snapshot.as_of)
+    for part in batches(~is_whole, layout.column("rows"), layout.group, DRAWN_ROWS):
+        entries = np.arange(part.start, part.stop)
+        whole = entries[is_whole[part]]
+        rows = layout.read(entries[~is_whole[part]]).rows
+        drawing.add_gaps(layout.first_ns[whole], rows)
+        drawing.add_chunks(layout, whole, kind)
+        drawing.add_rows(rows)
     is_empty = not drawing.rows and not drawing.has_before
     return drawing.pen(kind, PenState.NO_SAMPLES if is_empty else PenState.OK)
+
+
+def _whole(layout: Layout, grid: Grid, as_of: int | None) -> npt.NDArray[np.bool_]:
+    """Chunks that lie within a column and have no bad row: the table says all of them."""
+    is_whole: npt.NDArray[np.bool_] = layout.is_chunk & layout.is_alone
+    is_whole &= layout.column("worst_quality") >= UNCERTAIN
+    is_whole &= (layout.column("flags") & int(ChunkFlag.SIDE)) == 0
+    first = (layout.first_ns - grid.t0_ns) // grid.dt_ns
+    is_whole &= (first >= 0) & (first == (layout.last_ns - grid.t0_ns) // grid.dt_ns)
+    if as_of is not None:
+        is_whole &= layout.column("last_sequence") <= np.uint64(as_of)
+    return is_whole
 
 
 def raw_pen(
@@ -98,7 +114,7 @@ def raw_pen(
     gaps = _Gaps(from_ns, to_ns)
     before = snapshot.newest_before(handle, from_ns)
     gaps.begin(before)
-    gaps.add(rows)
+    gaps.add(rows.time_ns, rows.quality < UNCERTAIN)
     spans, value = gaps.spans(), before_value(before)
     if kind is ValueKind.WAVEFORM:
         spans, value = waveform_gaps(snapshot, handle, from_ns, to_ns, spans), float("nan")
@@ -150,22 +166,19 @@ class _Gaps:
         if len(before) and before.quality[-1] < UNCERTAIN:
             self.open_ns = self.from_ns
 
-    def add(self, rows: Columns) -> None:
-        if not len(rows):
+    def add(self, time_ns: npt.NDArray[np.int64], is_bad: npt.NDArray[np.bool_]) -> None:
+        """Moments in order, and which of them are bad."""
+        if not len(time_ns):
             return
-        is_bad = rows.quality < UNCERTAIN
         if not is_bad.any():
-            self._close(int(rows.time_ns[0]))
+            self._close(int(time_ns[0]))
             return
         was_bad = np.concatenate([[self.open_ns is not None], is_bad[:-1]])
         for row in np.flatnonzero(is_bad != was_bad).tolist():
             if is_bad[row]:
-                self.open_ns = int(rows.time_ns[row])
+                self.open_ns = int(time_ns[row])
             else:
-                self._close(int(rows.time_ns[row]))
-
-    def close_at(self, time_ns: int) -> None:
-        self._close(time_ns)
+                self._close(int(time_ns[row]))
 
     def spans(self) -> list[tuple[int, int]]:
         self._close(self.to_ns)
@@ -184,8 +197,6 @@ class _Drawing:
         self.rows = 0
         self.has_before = False
         self._grid = grid
-        self._waiting: list[Columns] = []
-        self._waiting_rows = 0
         self._before = float("nan")
         self._gaps = _Gaps(grid.t0_ns, grid.end_ns)
         self._minimum = np.full(grid.columns, np.nan)
@@ -197,45 +208,33 @@ class _Drawing:
         self._before = before_value(before)
         self._gaps.begin(before)
 
-    def add_statistics(self, kind: ValueKind, piece: Piece) -> bool:
-        """Use the chunk's statistics; False if it must be read."""
-        grid, source = self._grid, piece.source
-        if not isinstance(source, ChunkRef) or not source.has_statistics:
-            return False
-        column = (piece.first_ns - grid.t0_ns) // grid.dt_ns
-        if column < 0 or column != (piece.last_ns - grid.t0_ns) // grid.dt_ns:
-            return False
-        table, chunk = source.table, source.chunk
-        self.draw()
-        self.rows += piece.rows
-        self._gaps.close_at(piece.first_ns)
-        quality = table.worst_quality[chunk]
-        self._quality[column] = min(self._quality[column], quality)
-        if not table.flags[chunk] & ChunkFlag.NO_VALUES:
-            cut = slice(chunk, chunk + 1)
-            lowest = float(values_of(table.minimum[cut], kind)[0])
-            highest = float(values_of(table.maximum[cut], kind)[0])
-            self._minimum[column] = np.fmin(self._minimum[column], lowest)
-            self._maximum[column] = np.fmax(self._maximum[column], highest)
-        return True
+    def add_gaps(self, whole_ns: npt.NDArray[np.int64], rows: Columns) -> None:
+        """Begins of chunks without a bad row, and rows; all behind what was added before."""
+        time_ns = np.concatenate([whole_ns, rows.time_ns])
+        is_bad = np.concatenate([np.zeros(len(whole_ns), bool), rows.quality < UNCERTAIN])
+        order = np.argsort(time_ns, kind="stable")
+        self._gaps.add(time_ns[order], is_bad[order])
 
-    def add(self, rows: Columns) -> None:
-        """Rows in time order, behind all that were added before; drawn some chunks at a time."""
+    def add_chunks(self, layout: Layout, entries: npt.NDArray[np.intp], kind: ValueKind) -> None:
+        """Chunks by what the tables say of them."""
+        if not len(entries):
+            return
+        self.rows += int(layout.column("rows")[entries].sum())
+        column = (layout.first_ns[entries] - self._grid.t0_ns) // self._grid.dt_ns
+        np.minimum.at(self._quality, column, layout.column("worst_quality")[entries])
+        flags = layout.column("flags")[entries]
+        valued = np.flatnonzero((flags & int(ChunkFlag.NO_VALUES)) == 0)
+        entries, column = entries[valued], column[valued]
+        lowest = values_of(layout.column("minimum")[entries], kind).astype(np.float64)
+        highest = values_of(layout.column("maximum")[entries], kind).astype(np.float64)
+        np.fmin.at(self._minimum, column, lowest)
+        np.fmax.at(self._maximum, column, highest)
+
+    def add_rows(self, rows: Columns) -> None:
+        """Rows in time order."""
         if not len(rows):
             return
-        self._waiting.append(rows)
-        self._waiting_rows += len(rows)
-        if self._waiting_rows >= DRAWN_ROWS:
-            self.draw()
-
-    def draw(self) -> None:
-        """Take the rows that wait into the columns."""
-        if not self._waiting:
-            return
-        rows = join(self._waiting)
-        self._waiting, self._waiting_rows = [], 0
         self.rows += len(rows)
-        self._gaps.add(rows)
         column = (rows.time_ns - self._grid.t0_ns) // self._grid.dt_ns
         at, starts = _runs(column)
         worst = np.minimum.reduceat(rows.quality, starts)
