@@ -9,13 +9,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from counting_server import CountingServer
+from slow_disk import HeldDisk
 from whole import FIELD_SLOT, Whole
 
 from penstock.codec.dictionary import DictionaryEntry, encode_dictionary
@@ -29,34 +29,10 @@ from penstock.link.uplink import Uplink
 from penstock.log import Log, LogSettings, LogTail
 from penstock.model import Origin, ValueKind
 from penstock.testing import frame
-from penstock.world import AppendFile, SystemClock, SystemDisk
+from penstock.world import SystemClock
 
 NODE, POINT = UUID(int=1), UUID(int=101)
 BATCHES = 200
-
-
-class HeldFile:
-    """A file whose fdatasync waits for the test."""
-
-    def __init__(self, file: AppendFile, released: threading.Event) -> None:
-        self._file = file
-        self._released = released
-        self.append, self.truncate, self.close = file.append, file.truncate, file.close
-
-    def sync(self) -> None:
-        self._released.wait()
-        self._file.sync()
-
-
-class HeldDisk(SystemDisk):
-    """A real disk that takes its time."""
-
-    def __init__(self) -> None:
-        self.released = threading.Event()
-        self.released.set()
-
-    def append_to(self, path: Path) -> HeldFile:  # type: ignore[override]
-        return HeldFile(super().append_to(path), self.released)
 
 
 class Wire:

@@ -9,16 +9,16 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from partition import SMALL, OpenLog, batch, batches, everything
+from slow_disk import HeldDisk
 
 from penstock.log import Log, LogTail, RecordKind
-from penstock.world import AppendFile, SystemDisk
+from penstock.world import SystemDisk
 
 PROGRAM = Path(__file__).with_name("writer_process.py")
 SOURCES = f"{Path(__file__).parents[2] / 'src'}{os.pathsep}{Path(__file__).parent}"
@@ -91,31 +91,6 @@ async def test_forty_kills_lose_nothing_and_double_nothing(
     tmp_path: Path, open_log: OpenLog
 ) -> None:
     assert 2_000 < await rounds(tmp_path / "log" / "0", open_log, 40)
-
-
-class HeldFile:
-    """A file whose sync waits for the test."""
-
-    def __init__(self, file: AppendFile, released: threading.Event) -> None:
-        self._file = file
-        self._released = released
-        self.append, self.truncate, self.close = file.append, file.truncate, file.close
-
-    def sync(self) -> None:
-        self._released.wait()
-        self._file.sync()
-
-
-class HeldDisk(SystemDisk):
-    """A real disk that takes its time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.released = threading.Event()
-        self.released.set()
-
-    def append_to(self, path: Path) -> HeldFile:  # type: ignore[override]
-        return HeldFile(super().append_to(path), self.released)
 
 
 async def test_a_slow_disk_delays_every_acknowledgement(tmp_path: Path, open_log: OpenLog) -> None:
