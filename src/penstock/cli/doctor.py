@@ -1,5 +1,6 @@
-"""`penstock doctor`: looks, changes nothing, and names a remedy with everything that is not well.
+"""`penstock doctor`: looks, and names a remedy with everything that is not well.
 
+It changes nothing, unless it is told to repair.
 The checks of the standard library come first, so that something is said at once.
 """
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def run(options: argparse.Namespace) -> int:
     """1 when there is a fault; what only wants a look does not count."""
     found = []
-    for notice in examine(options.home):
+    for notice in examine(options.home, repair=options.repair):
         found.append(notice)
         if not options.json:
             _say(notice)
@@ -43,8 +44,8 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_FAULT if faults else EXIT_OK
 
 
-def examine(home: Home) -> Iterator[Notice]:
-    """All checks, quick ones first."""
+def examine(home: Home, *, repair: bool = False) -> Iterator[Notice]:
+    """All checks, quick ones first; with `repair` damaged files are rebuilt where that is safe."""
     yield machine_check.python()
     yield machine_check.kernels()
     yield machine_check.home_folder(home)
@@ -67,6 +68,9 @@ def examine(home: Home) -> Iterator[Notice]:
         settings = node_check.listen_settings(home)
         addresses = {"http": settings.http, "https": settings.https}
         yield from machine_check.listening(addresses, is_ours=False)
+    from penstock.cli import history_check  # noqa: PLC0415 - last, because it reads every file
+
+    yield from history_check.history(home, repair=repair)
 
 
 def _say(notice: Notice) -> None:

@@ -181,6 +181,15 @@ def _watch(parser: Parser) -> None:
     _shared(parser)
 
 
+def _doctor(parser: Parser) -> None:
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="rebuild damaged files of the history from the log; the old ones are kept",
+    )
+    _shared(parser)
+
+
 def _user(parser: Parser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     add = actions.add_parser("add", help="make a user", allow_abbrev=False)
@@ -268,8 +277,8 @@ VERBS = (
     Verb(
         "doctor",
         "Look at this machine and this home, and say what to do about each fault.",
-        ("penstock doctor",),
-        _shared,
+        ("penstock doctor", "penstock doctor --repair"),
+        _doctor,
     ),
     Verb(
         "user",

@@ -60,15 +60,15 @@ class LogSpan:
         store = FileStore(folder, disk)
         self._files = store.files()
         self._reader = FileReader(store)
-        self._durable = durable
+        self.durable = durable
 
     def records(self, first: int, last: int, pace: Pace) -> Iterator[LogRecord]:
         """Every record of the span in order; Refused("not_found") at the first that is missing."""
-        if last > self._durable:
-            raise Refused("not_found", f"the log ends at record {self._durable}")
+        if last > self.durable:
+            raise Refused("not_found", f"the log ends at record {self.durable}")
         after = first - 1
         while after < last:
-            durable = min(last, self._durable)
+            durable = min(last, self.durable)
             reading = self._reader.read(self._files, after, durable, RECORDS, BYTES)
             pace(reading.bytes_read)
             for record in reading.records:

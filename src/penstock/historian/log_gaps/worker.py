@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from penstock.world import Clock
 
 READER = "gaps"
+HISTORIAN = "historian"
 POSITION_PERIOD_NS = 60 * SECOND_NS
 TIME_MIN, TIME_MAX = -(2**63), 2**63 - 1
 
@@ -94,7 +95,9 @@ class GapProjector:
         assert isinstance(first, int)
         assert isinstance(last, int)
         await self._historian.wait_read(record.sequence)
-        is_lost = any(begin <= last and first <= end for begin, end in self._historian.missed)
+        is_lost = payload.get("reader") == HISTORIAN or any(
+            begin <= last and first <= end for begin, end in self._historian.missed
+        )
         from_ns, to_ns = self._times(first, last, record)
         known = {"cause", "scope", "first_sequence", "last_sequence"}
         return Gap(
