@@ -65,6 +65,7 @@ def operations(rig: Rig) -> list[tuple[str, str, str]]:
         "command_id": str(uuid.uuid4()),
         "t0_ns": "1790000000000000000",
         "user_id": user["id"],
+        "export_id": str(uuid.uuid4()),
     }
     return [
         (method, path.removeprefix("/api/v1").format(**places), item[PERMISSION])
@@ -234,6 +235,33 @@ def test_one_subtree_sees_nothing_beside_it(rig: Rig) -> None:
     assert len(trend(cell, stranger)) == len(trend(cell, annex["id"]))
     assert len(trend(rig.anna, annex["id"])) > len(trend(cell, annex["id"]))
     assert len(trend(cell, flow["id"])) > len(trend(cell, annex["id"]))
+
+
+def test_one_subtree_asks_and_exports_nothing_beside_it(rig: Rig) -> None:
+    """SQL and files answer for a foreign point as for one that was never made."""
+    cell, annex = rig.people[CELL], rig.anna.point("Rig/Annex/pressure")
+    span = "WHERE time > now() - INTERVAL 1 DAY"
+
+    def ask(person: Person, sql: str) -> list[list[Any]]:
+        answer = person.ask("POST", "/sql", json={"sql": sql})
+        assert 200 == answer.status_code, answer.text
+        return answer.json()["rows"]
+
+    assets = "SELECT DISTINCT asset FROM samples " + span + " ORDER BY 1"
+    assert [["Rig/Cell"]] == ask(cell, assets)
+    assert ["Rig/Annex"] in ask(rig.anna, assets)
+    assert [["Rig/Cell"]] == ask(cell, "SELECT DISTINCT asset FROM points")
+    for id_ in (annex["id"], str(uuid.uuid4())):
+        assert [["0"]] == ask(cell, f"SELECT count(*) FROM samples WHERE point = '{id_}'")
+        assert [["0"]] == ask(cell, f"SELECT count(*) FROM points WHERE id = '{id_}'")
+        order = {**SPAN, "points": [id_]}
+        assert 404 == cell.ask("POST", "/exports", json=order).status_code
+        now = cell.ask("GET", "/export", params={**SPAN, "points": id_})
+        assert 404 == now.status_code
+    whole = cell.ask("GET", "/export", params={**SPAN, "path": ""})
+    assert b"Rig/Cell" in whole.content
+    assert b"Annex" not in whole.content
+    assert 404 == cell.ask("GET", "/export", params={**SPAN, "path": "Rig/Annex"}).status_code
 
 
 def test_one_subtree_has_its_own_alarms_only(rig: Rig) -> None:

@@ -229,7 +229,7 @@ export interface paths {
         };
         /**
          * Get Last
-         * @description Newest samples of up to 10,000 points.
+         * @description Newest samples of up to 10,000 points (1,000 with `as_of`).
          */
         get: operations["get_last_api_v1_points_last_get"];
         put?: never;
@@ -252,6 +252,258 @@ export interface paths {
          * @description Raw samples with from <= time < to, a page at a time.
          */
         get: operations["get_samples_api_v1_points__point_id__samples_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/aggregate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Aggregate
+         * @description The same, with lists separated by commas.
+         */
+        get: operations["get_aggregate_api_v1_aggregate_get"];
+        put?: never;
+        /**
+         * Post Aggregate
+         * @description Aggregates of many points by interval: docs/reference/aggregates.md.
+         */
+        post: operations["post_aggregate_api_v1_aggregate_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/aggregate.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Aggregate Csv
+         * @description The same as CSV: a line a point, aggregate and interval.
+         */
+        get: operations["get_aggregate_csv_api_v1_aggregate_csv_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/at": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post At
+         * @description Values of many points at given moments.
+         */
+        post: operations["post_at_api_v1_at_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/points/{point_id}/at": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get At
+         * @description Values of one point at moments that are separated by commas.
+         */
+        get: operations["get_at_api_v1_points__point_id__at_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/points/{point_id}/gaps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Gaps
+         * @description Spans without a usable value, and why: the reason of the bad quality.
+         */
+        get: operations["get_gaps_api_v1_points__point_id__gaps_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/points/{point_id}/blocks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Blocks
+         * @description Blocks of a waveform that have a sample with from <= time < to, a page at a time.
+         */
+        get: operations["get_blocks_api_v1_points__point_id__blocks_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/points/{point_id}/blocks/{t0_ns}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Block
+         * @description One Block whole: little-endian samples, or as JSON, CSV or NumPy file.
+         */
+        get: operations["get_block_api_v1_points__point_id__blocks__t0_ns__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sql": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post Sql
+         * @description One SELECT over the points and samples that the caller may view.
+         */
+        post: operations["post_sql_api_v1_sql_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Exports
+         * @description Own exports of the last hour, newest first.
+         */
+        get: operations["get_exports_api_v1_exports_get"];
+        put?: never;
+        /**
+         * Post Export
+         * @description Order an export of samples; it is written in the background.
+         */
+        post: operations["post_export_api_v1_exports_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/exports/{export_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Export
+         * @description How far an export is.
+         */
+        get: operations["get_export_api_v1_exports__export_id__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Export
+         * @description End an export, and remove its file.
+         */
+        delete: operations["delete_export_api_v1_exports__export_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/exports/{export_id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get File
+         * @description The finished file; `Range` fetches the rest of a download that broke off.
+         */
+        get: operations["get_file_api_v1_exports__export_id__file_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Now
+         * @description Samples as a file in one request; for what takes longer than 25 s there is /exports.
+         */
+        get: operations["get_now_api_v1_export_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -309,7 +561,7 @@ export interface paths {
         };
         /**
          * Get Point
-         * @description One point.
+         * @description One point and its newest sample.
          */
         get: operations["get_point_api_v1_points__point_id__get"];
         put?: never;
@@ -568,6 +820,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Verification
+         * @description The last verification of all files: what was read, each damage and what became of it.
+         */
+        get: operations["get_verification_api_v1_verification_get"];
+        put?: never;
+        /**
+         * Post Verification
+         * @description Verify now; what is damaged is rebuilt where the log still has it.
+         */
+        post: operations["post_verification_api_v1_verification_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/gaps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Gaps
+         * @description What the log has lost in a span of receive time; `lost`: history does not have it.
+         */
+        get: operations["get_gaps_api_v1_gaps_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -581,6 +877,85 @@ export interface components {
             note?: string | null;
             /** Ids */
             ids: string[];
+        };
+        /**
+         * AggregateAnswer
+         * @description Results in the order of the request; null is a point that does not exist for the caller.
+         */
+        AggregateAnswer: {
+            /** Sequence */
+            sequence: string;
+            /** Begin Ns */
+            begin_ns: string[];
+            /** End Ns */
+            end_ns: string[];
+            /** Points */
+            points: (components["schemas"]["PointAggregates"] | null)[];
+        };
+        /**
+         * AggregateRequest
+         * @description Which aggregates of which points, by which intervals: docs/reference/aggregates.md.
+         */
+        AggregateRequest: {
+            /** Points */
+            points: string[];
+            /** Aggregates */
+            aggregates: string[];
+            /**
+             * From
+             * @description RFC 3339, or nanoseconds since 1970.
+             */
+            from: string;
+            /**
+             * To
+             * @description RFC 3339, or nanoseconds since 1970.
+             */
+            to: string;
+            /**
+             * Every
+             * @description A width such as "15m", "hour", "day", "week", "month", or "all".
+             * @default all
+             */
+            every: string;
+            /**
+             * Zone
+             * @description Time zone of hour, day, week and month.
+             * @default UTC
+             */
+            zone: string;
+            /**
+             * Interpolation
+             * @default stepped
+             * @enum {string}
+             */
+            interpolation: "stepped" | "sloped";
+            /**
+             * Treat Uncertain As Bad
+             * @default false
+             */
+            treat_uncertain_as_bad: boolean;
+            /**
+             * Percent Good
+             * @default 100
+             */
+            percent_good: number;
+            /**
+             * Percent Bad
+             * @default 100
+             */
+            percent_bad: number;
+            /**
+             * Hold
+             * @description The newest value holds until now.
+             * @default false
+             */
+            hold: boolean;
+            /**
+             * As Of
+             * @description Log sequence, or RFC 3339 time of receipt.
+             * @default
+             */
+            as_of: string;
         };
         /**
          * AlarmEventView
@@ -764,6 +1139,67 @@ export interface components {
             assets: components["schemas"]["AssetView"][];
         };
         /**
+         * AtAnswer
+         * @description In the order of the request; null is a point that does not exist for the caller.
+         */
+        AtAnswer: {
+            /** Sequence */
+            sequence: string;
+            /** Time Ns */
+            time_ns: string[];
+            /** Points */
+            points: (components["schemas"]["AtView"] | null)[];
+        };
+        /**
+         * AtRequest
+         * @description Values of many points at the same moments.
+         */
+        AtRequest: {
+            /** Points */
+            points: string[];
+            /** Times */
+            times: string[];
+            /**
+             * Interpolation
+             * @default previous
+             * @enum {string}
+             */
+            interpolation: "previous" | "stepped" | "sloped";
+            /**
+             * Treat Uncertain As Bad
+             * @default false
+             */
+            treat_uncertain_as_bad: boolean;
+            /**
+             * As Of
+             * @default
+             */
+            as_of: string;
+        };
+        /**
+         * AtView
+         * @description Values of one point at the asked moments; `sample_ns` is when the sample before was.
+         */
+        AtView: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Unit */
+            unit: string;
+            /** Value */
+            value: (number | string | null)[];
+            /** Quality */
+            quality: number[];
+            /** Info */
+            info: number[];
+            /** Sample Ns */
+            sample_ns: (string | null)[];
+        };
+        /**
          * AuditAnswer
          * @description Entries, newest first.
          */
@@ -802,6 +1238,51 @@ export interface components {
             entries: number;
             /** Unbroken */
             unbroken: boolean;
+        };
+        /**
+         * BlockView
+         * @description Head of a Block; times and sequence are int64 as text, a number that is not finite null.
+         */
+        BlockView: {
+            /** T0 Ns */
+            t0_ns: string;
+            /** Dt Ns */
+            dt_ns: number;
+            /** Samples */
+            samples: number;
+            /** Type */
+            type: string;
+            /** Quality */
+            quality: number;
+            /** Flags */
+            flags: number;
+            /** Min */
+            min: number | null;
+            /** Max */
+            max: number | null;
+            /** Rms */
+            rms: number | null;
+            /** Sequence */
+            sequence: string;
+        };
+        /**
+         * BlocksView
+         * @description A page of Blocks by t0; those of one t0 in the order of their arrival.
+         */
+        BlocksView: {
+            /**
+             * Point
+             * Format: uuid
+             */
+            point: string;
+            /** Unit */
+            unit: string;
+            /** Blocks */
+            blocks: components["schemas"]["BlockView"][];
+            /** Lost */
+            lost: components["schemas"]["SpanView"][];
+            /** Cursor */
+            cursor: string | null;
         };
         /**
          * CertificateView
@@ -941,6 +1422,31 @@ export interface components {
             unacknowledged: number;
         };
         /**
+         * DamageView
+         * @description A damaged place below the data folder; `point` is its handle, -1 where it is unknown.
+         */
+        DamageView: {
+            /** Place */
+            place: string;
+            /**
+             * What
+             * @enum {string}
+             */
+            what: "file" | "header" | "table" | "chunk" | "statistics" | "manifest" | "log";
+            /** Detail */
+            detail: string;
+            /** Mended */
+            mended: boolean;
+            /** Why Not */
+            why_not: string | null;
+            /** Point */
+            point: number;
+            /** First Ns */
+            first_ns: string;
+            /** Last Ns */
+            last_ns: string;
+        };
+        /**
          * DiskView
          * @description Space of the data folder's file system.
          */
@@ -957,6 +1463,83 @@ export interface components {
             log_bytes: number;
             /** Segments Bytes */
             segments_bytes: number;
+        };
+        /**
+         * ExportRequest
+         * @description Points by identity, or by a path: a point, or all below an asset ("" = everything).
+         */
+        ExportRequest: {
+            /** Points */
+            points?: string[];
+            /** Path */
+            path?: string | null;
+            /**
+             * From
+             * @description RFC 3339 or nanoseconds
+             */
+            from: string;
+            /**
+             * To
+             * @description RFC 3339 or nanoseconds; not included
+             */
+            to: string;
+            /**
+             * Format
+             * @default parquet
+             * @enum {string}
+             */
+            format: "csv" | "arrow" | "parquet";
+        };
+        /**
+         * ExportView
+         * @description An export; `file_bytes` and `row_count` are there when `state` is done.
+         */
+        ExportView: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "running" | "done" | "failed" | "cancelled";
+            /**
+             * Format
+             * @enum {string}
+             */
+            format: "csv" | "arrow" | "parquet";
+            /** Points */
+            points: number;
+            /** From */
+            from: string;
+            /** To */
+            to: string;
+            /** Created */
+            created: string;
+            /** Rows Done */
+            rows_done: number | null;
+            /** Rows Max */
+            rows_max: number | null;
+            /** Row Count */
+            row_count: number | null;
+            /** File Bytes */
+            file_bytes: number | null;
+            /** Sequence */
+            sequence: string;
+            /** Code */
+            code: string;
+            /** Detail */
+            detail: string;
+        };
+        /**
+         * ExportsView
+         * @description Newest first.
+         */
+        ExportsView: {
+            /** Exports */
+            exports: components["schemas"]["ExportView"][];
         };
         /**
          * FlowView
@@ -983,6 +1566,27 @@ export interface components {
             bytes_per_sample: number | null;
             /** Screens */
             screens: number;
+        };
+        /**
+         * JobView
+         * @description Work of the compute process; `progress` has what the operation counts (`done`, `total`).
+         */
+        JobView: {
+            /** Id */
+            id: string;
+            /** Op */
+            op: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "running";
+            /** Since Ns */
+            since_ns: string;
+            /** Progress */
+            progress: {
+                [key: string]: string | number | boolean | null;
+            };
         };
         /**
          * JournalView
@@ -1139,6 +1743,86 @@ export interface components {
              * @enum {string}
              */
             language: "en" | "de";
+        };
+        /**
+         * PointAggregates
+         * @description Results of one point; `states` are the nanoseconds in each state (time_in_state).
+         */
+        PointAggregates: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Unit */
+            unit: string;
+            /** Simulated */
+            simulated: boolean;
+            /** Columns */
+            columns: {
+                [key: string]: components["schemas"]["penstock__historian__aggregate_request__ColumnView"];
+            };
+            /** States */
+            states: {
+                [key: string]: string[];
+            };
+        };
+        /**
+         * PointDetailView
+         * @description One point with its newest sample; None if it has none yet.
+         */
+        PointDetailView: {
+            /** Id */
+            id: string;
+            /** Path */
+            path: string;
+            /** Asset Id */
+            asset_id: string;
+            /** Name */
+            name: string;
+            /** Label */
+            label: string;
+            /** Description */
+            description: string;
+            /** Kind */
+            kind: string;
+            /** Unit */
+            unit: string;
+            /** Unit Label */
+            unit_label: string;
+            /** Low */
+            low: number | null;
+            /** High */
+            high: number | null;
+            /** Decimals */
+            decimals: number | null;
+            /** Normal Low */
+            normal_low: number | null;
+            /** Normal High */
+            normal_high: number | null;
+            /** Writable */
+            writable: boolean;
+            /** Command Low */
+            command_low: number | null;
+            /** Command High */
+            command_high: number | null;
+            /** Labels */
+            labels: {
+                [key: string]: string;
+            } | null;
+            /** Connector */
+            connector: string | null;
+            /** Device */
+            device: string | null;
+            /** Period Ms */
+            period_ms: number | null;
+            /** Simulated */
+            simulated: boolean;
+            /** Limits */
+            limits: components["schemas"]["LimitView"][];
+            last: components["schemas"]["LastView"] | null;
         };
         /**
          * PointView
@@ -1441,6 +2125,62 @@ export interface components {
             token: string;
         };
         /**
+         * SpanView
+         * @description A part of the span whose index on disk is damaged: Blocks in it are not known.
+         */
+        SpanView: {
+            /** From Ns */
+            from_ns: string;
+            /** To Ns */
+            to_ns: string;
+        };
+        /**
+         * SqlRequest
+         * @description One SELECT over `samples` and `points`.
+         */
+        SqlRequest: {
+            /** Sql */
+            sql: string;
+            /**
+             * Format
+             * @default json
+             * @enum {string}
+             */
+            format: "json" | "csv" | "arrow" | "parquet";
+            /**
+             * Limit
+             * @description Rows of the answer; at most rows_max.
+             * @default 10000
+             */
+            limit: number;
+        };
+        /**
+         * SqlView
+         * @description The answer as JSON. Types that JSON would round (BIGINT, DECIMAL, times) are text.
+         */
+        SqlView: {
+            /** Columns */
+            columns: components["schemas"]["penstock__historian__sql__routes__ColumnView"][];
+            /** Rows */
+            rows: unknown[][];
+            /**
+             * Sequence
+             * @description Log record up to which the history was complete.
+             */
+            sequence: string;
+            /** Row Count */
+            row_count: number;
+            /**
+             * Is Truncated
+             * @description There were more rows than `limit`.
+             */
+            is_truncated: boolean;
+            /** Chunks Read */
+            chunks_read: number;
+            /** Rows Read */
+            rows_read: number;
+        };
+        /**
          * StepView
          * @description A line of the history.
          */
@@ -1468,6 +2208,9 @@ export interface components {
             flow: components["schemas"]["FlowView"];
             /** Processes */
             processes: components["schemas"]["ProcessView"][];
+            /** Jobs */
+            jobs: components["schemas"]["JobView"][];
+            verification: components["schemas"]["VerificationSummaryView"];
             /** Connections */
             connections: components["schemas"]["ConnectionView"][];
             disk: components["schemas"]["DiskView"];
@@ -1512,6 +2255,12 @@ export interface components {
              * @enum {string}
              */
             mode: "envelope" | "raw" | "auto";
+            /**
+             * As Of
+             * @description Log sequence, or RFC 3339 time of receipt.
+             * @default
+             */
+            as_of: string;
         };
         /**
          * UserAnswer
@@ -1555,6 +2304,164 @@ export interface components {
         UsersAnswer: {
             /** Users */
             users: components["schemas"]["UserAnswer"][];
+        };
+        /**
+         * VerificationResultView
+         * @description What was verified, and the damage; `damage` holds the first places of `damage_total`.
+         */
+        VerificationResultView: {
+            /** Began Ns */
+            began_ns: string;
+            /** Ended Ns */
+            ended_ns: string;
+            /** Manifests */
+            manifests: number;
+            /** Segments */
+            segments: number;
+            /** Chunks */
+            chunks: number;
+            /** Rows */
+            rows: number;
+            /** Log Files */
+            log_files: number;
+            /** Log Records */
+            log_records: number;
+            /** Bytes */
+            bytes: number;
+            /** Damage Total */
+            damage_total: number;
+            /** Damage */
+            damage: components["schemas"]["DamageView"][];
+            /** Quarantined */
+            quarantined: string[];
+        };
+        /**
+         * VerificationStartedView
+         * @description The job that verifies; its progress is in GET /system.
+         */
+        VerificationStartedView: {
+            /** Job */
+            job: string;
+        };
+        /**
+         * VerificationSummaryView
+         * @description The last verification of all files; `damaged` places stay, `job` runs now.
+         */
+        VerificationSummaryView: {
+            /** Job */
+            job: string | null;
+            /** Ended Ns */
+            ended_ns: string | null;
+            /** Bytes */
+            bytes: number;
+            /** Rows */
+            rows: number;
+            /** Damaged */
+            damaged: number;
+        };
+        /**
+         * VerificationView
+         * @description The last verification, null before the first; `job` is the one that runs now.
+         */
+        VerificationView: {
+            /** Job */
+            job: string | null;
+            result: components["schemas"]["VerificationResultView"] | null;
+        };
+        /**
+         * ColumnView
+         * @description Results of one aggregate, an entry an interval; `time_ns` where it says when.
+         */
+        penstock__historian__aggregate_request__ColumnView: {
+            /** Value */
+            value: (number | string | null)[];
+            /** Quality */
+            quality: number[];
+            /** Info */
+            info: number[];
+            /** Time Ns */
+            time_ns: (string | null)[] | null;
+        };
+        /**
+         * GapView
+         * @description A span without a usable value; `end_ns` is null while it lasts.
+         */
+        penstock__historian__aggregate_request__GapView: {
+            /** Begin Ns */
+            begin_ns: string;
+            /** End Ns */
+            end_ns: string | null;
+            /** Is Open */
+            is_open: boolean;
+            /** Began Before */
+            began_before: boolean;
+            /** Ends Behind */
+            ends_behind: boolean;
+            /** Quality */
+            quality: number;
+            /** Cause */
+            cause: string;
+        };
+        /**
+         * GapsView
+         * @description Gaps of a point in time order; `is_complete` is false where more follow.
+         */
+        penstock__historian__aggregate_request__GapsView: {
+            /**
+             * Point
+             * Format: uuid
+             */
+            point: string;
+            /** Sequence */
+            sequence: string;
+            /** Gaps */
+            gaps: components["schemas"]["penstock__historian__aggregate_request__GapView"][];
+            /** Is Complete */
+            is_complete: boolean;
+        };
+        /**
+         * GapView
+         * @description One gap; sequences and times are int64 as text.
+         */
+        penstock__historian__log_gaps__routes__GapView: {
+            /** Cause */
+            cause: string;
+            /** Scope */
+            scope: string;
+            /** First Sequence */
+            first_sequence: string;
+            /** Last Sequence */
+            last_sequence: string;
+            /** From Ns */
+            from_ns: string;
+            /** To Ns */
+            to_ns: string;
+            /** Lost */
+            lost: boolean;
+            /** Detail */
+            detail: {
+                [key: string]: string | number | boolean | null;
+            };
+        };
+        /**
+         * GapsView
+         * @description Gaps that touch the span, oldest first; `is_cut` where there are more.
+         */
+        penstock__historian__log_gaps__routes__GapsView: {
+            /** Gaps */
+            gaps: components["schemas"]["penstock__historian__log_gaps__routes__GapView"][];
+            /** Is Cut */
+            is_cut: boolean;
+        };
+        /**
+         * ColumnView
+         * @description A column of the answer and its DuckDB type.
+         */
+        penstock__historian__sql__routes__ColumnView: {
+            /** Name */
+            name: string;
+            /** Type */
+            type: string;
         };
         /** Problem */
         Problem: {
@@ -1989,6 +2896,7 @@ export interface operations {
                 points: string;
                 from: string;
                 to: string;
+                as_of?: string;
             };
             header?: never;
             path?: never;
@@ -2020,6 +2928,7 @@ export interface operations {
         parameters: {
             query: {
                 ids: string;
+                as_of?: string;
             };
             header?: never;
             path?: never;
@@ -2054,6 +2963,7 @@ export interface operations {
                 to: string;
                 limit?: number;
                 cursor?: string;
+                as_of?: string;
             };
             header?: never;
             path: {
@@ -2070,6 +2980,537 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SamplesView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_aggregate_api_v1_aggregate_get: {
+        parameters: {
+            query: {
+                /** @description Identities of points, separated by commas. */
+                points: string;
+                /** @description Names of aggregates, separated by commas. */
+                aggregates: string;
+                from: string;
+                to: string;
+                every?: string;
+                zone?: string;
+                interpolation?: "stepped" | "sloped";
+                treat_uncertain_as_bad?: boolean;
+                percent_good?: number;
+                percent_bad?: number;
+                hold?: boolean;
+                as_of?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AggregateAnswer"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_aggregate_api_v1_aggregate_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AggregateRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AggregateAnswer"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_aggregate_csv_api_v1_aggregate_csv_get: {
+        parameters: {
+            query: {
+                /** @description Identities of points, separated by commas. */
+                points: string;
+                /** @description Names of aggregates, separated by commas. */
+                aggregates: string;
+                from: string;
+                to: string;
+                every?: string;
+                zone?: string;
+                interpolation?: "stepped" | "sloped";
+                treat_uncertain_as_bad?: boolean;
+                percent_good?: number;
+                percent_bad?: number;
+                hold?: boolean;
+                as_of?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_at_api_v1_at_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AtRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AtAnswer"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_at_api_v1_points__point_id__at_get: {
+        parameters: {
+            query: {
+                times: string;
+                interpolation?: "previous" | "stepped" | "sloped";
+                treat_uncertain_as_bad?: boolean;
+                as_of?: string;
+            };
+            header?: never;
+            path: {
+                point_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AtAnswer"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_gaps_api_v1_points__point_id__gaps_get: {
+        parameters: {
+            query: {
+                from: string;
+                to: string;
+                limit?: number;
+                as_of?: string;
+            };
+            header?: never;
+            path: {
+                point_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["penstock__historian__aggregate_request__GapsView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_blocks_api_v1_points__point_id__blocks_get: {
+        parameters: {
+            query: {
+                from: string;
+                to: string;
+                limit?: number;
+                cursor?: string;
+                as_of?: string;
+            };
+            header?: never;
+            path: {
+                point_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlocksView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_block_api_v1_points__point_id__blocks__t0_ns__get: {
+        parameters: {
+            query?: {
+                sequence?: number | null;
+                format?: "binary" | "json" | "csv" | "npy";
+                as_of?: string;
+            };
+            header?: never;
+            path: {
+                point_id: string;
+                t0_ns: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    "application/octet-stream": unknown;
+                    "text/csv": unknown;
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sql_api_v1_sql_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SqlRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SqlView"];
+                    "text/csv; charset=utf-8": string;
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_exports_api_v1_exports_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportsView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_export_api_v1_exports_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExportRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_export_api_v1_exports__export_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                export_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_export_api_v1_exports__export_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                export_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_file_api_v1_exports__export_id__file_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                export_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    "text/csv; charset=utf-8": string;
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_now_api_v1_export_get: {
+        parameters: {
+            query: {
+                from: string;
+                to: string;
+                points?: string;
+                path?: string | null;
+                format?: "csv" | "arrow" | "parquet";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    "text/csv; charset=utf-8": string;
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             /** @description A problem: what happened and what to do */
@@ -2165,7 +3606,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PointView"];
+                    "application/json": components["schemas"]["PointDetailView"];
                 };
             };
             /** @description A problem: what happened and what to do */
@@ -2629,6 +4070,96 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ApplyView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_verification_api_v1_verification_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VerificationView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_verification_api_v1_verification_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VerificationStartedView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_gaps_api_v1_gaps_get: {
+        parameters: {
+            query: {
+                from: string;
+                to: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["penstock__historian__log_gaps__routes__GapsView"];
                 };
             };
             /** @description A problem: what happened and what to do */

@@ -162,16 +162,8 @@ class ExportDesk:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _run(self, export: Ordered) -> None:
-        order = export.order
         try:
-            fields: Document = {
-                "format": order.kind,
-                "from_ns": order.from_ns,
-                "to_ns": order.to_ns,
-                "handles": bitmap_of([point.handle for point in order.points]),
-                "catalogue": await self._point_file.name(),
-            }
-            facts = await self._compute.ask("export", fields, TIMEOUT_S, str(export.id))
+            facts = await self._written(export)
         except Refused as refusal:
             export.state = "cancelled" if export.is_cancelled else "failed"
             export.code, export.detail = refusal.code, refusal.detail
@@ -186,6 +178,19 @@ class ExportDesk:
         finally:
             export.ended_ns = self._clock.now_ns()
             export.over.set()
+
+    async def _written(self, export: Ordered) -> Document:
+        order = export.order
+        fields: Document = {
+            "format": order.kind,
+            "from_ns": order.from_ns,
+            "to_ns": order.to_ns,
+            "handles": bitmap_of([point.handle for point in order.points]),
+            "catalogue": await self._point_file.name(),
+        }
+        if export.is_cancelled:
+            raise Refused("cancelled")  # compute was not asked yet, and could not hear of it
+        return await self._compute.ask("export", fields, TIMEOUT_S, str(export.id))
 
     def _tidy(self) -> None:
         """Forget what ended long ago."""

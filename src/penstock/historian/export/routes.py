@@ -16,12 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from penstock.historian.answer import csv_rows
 from penstock.historian.export.desk import ExportDesk, Order, Ordered
 from penstock.historian.export.files import FORMATS, csv_points
+from penstock.historian.query import Snapshot as HistorySnapshot
 from penstock.historian.request import Viewer, ids_of, span_of
 from penstock.historian.sql.catalogue import Catalogue
 from penstock.historian.sql.desk import Points, Record, visible
 from penstock.historian.sql.routes import files, taken
 from penstock.historian.sql.sink import MEDIA_TYPE, SUFFIX
-from penstock.historian.worker import HistorianWorker
 from penstock.model import Point, Refused
 from penstock.model.event import Json
 from penstock.model.time import format_ns
@@ -71,17 +71,17 @@ class ExportsView(BaseModel):
 
 
 class ExportRoutes:
-    """What the routes share."""
+    """What the routes share; `pin` gives a snapshot of the history of some handles."""
 
     def __init__(
         self,
         desk: ExportDesk,
-        historian: HistorianWorker,
+        pin: Callable[[Sequence[int]], HistorySnapshot],
         points: Callable[[], Points],
         record: Record,
     ) -> None:
         self.desk = desk
-        self.historian = historian
+        self.pin = pin
         self.points = points
         self.record = record
 
@@ -138,7 +138,7 @@ class ExportRoutes:
         """CSV straight from core: it needs no compute."""
         told: Json = {"points": len(order.points), "format": "csv"}
         await self.record(Entry(who.id, "history.export", "csv", None, told))
-        snapshot = self.historian.historian.pin([point.handle for point in order.points])
+        snapshot = self.pin([point.handle for point in order.points])
         rows = csv_rows(
             snapshot, csv_points(Catalogue.of(order.points)), order.from_ns, order.to_ns
         )

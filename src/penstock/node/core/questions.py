@@ -27,7 +27,7 @@ class Questions:
         settings = parts.settings.sql
         self.sql = SqlDesk(compute, point_file, spool.folder, points, settings, record)
         desk = ExportDesk(compute, point_file, spool.folder, parts.clock, record)
-        self.exports = ExportRoutes(desk, parts.historian, points, record)
+        self.exports = ExportRoutes(desk, parts.historian.historian.pin, points, record)
 
     async def close(self) -> None:
         """End the exports that run."""
