@@ -200,6 +200,18 @@ def test_blocks_that_overlap_give_their_samples_in_order_and_equal_ones_once(
 
 
 @pytest.mark.parametrize("is_flushed", [False, True])
+def test_a_correction_replaces_blocks_of_its_begin_and_no_sample_of_another(
+    is_flushed: bool,
+) -> None:
+    other = burst([1, 2, 3], T0, dt_ns=S)
+    old, new = burst([8, 9], T0 + S, dt_ns=S), burst([20, 30], T0 + S, dt_ns=S, flags=32)
+
+    rows, _ = raw(kept([other, old, new], is_flushed=is_flushed), 1, T0, T0 + 9 * S, limit=9)
+
+    assert [1.0, 2.0, 20.0, 3.0, 30.0] == list(rows.value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("is_flushed", [False, True])
 def test_the_newest_and_the_oldest_sample_of_a_moment(is_flushed: bool) -> None:
     snapshot = kept(
         [burst([1, 2, 3], T0, dt_ns=S), burst([7, 8], T0 + 9 * S)], is_flushed=is_flushed

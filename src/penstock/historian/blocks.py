@@ -183,9 +183,8 @@ def _chunk_flags(item: HeldBlock) -> int:
 
 
 def in_order(found: BlockHeads) -> npt.NDArray[np.intp]:
-    """Rows by t0, then arrival; what the flush has put aside comes before what replaced it."""
-    is_kept = (found.chunk_flags & ChunkFlag.SIDE) == 0
-    return np.lexsort((found.order, is_kept, found.source, found.sequence, found.t0_ns))
+    """Rows by t0, then arrival. A log record lies in one source, and there in its own order."""
+    return np.lexsort((found.order, found.source, found.sequence, found.t0_ns))
 
 
 def judge_blocks(

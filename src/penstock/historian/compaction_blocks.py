@@ -61,7 +61,11 @@ class SourceChunks:
         lengths = [len(source.table) for source in sources]
         source = np.repeat(np.arange(len(sources)), lengths)
         is_shown = (joined.flags & ChunkFlag.SIDE) == 0
-        order = np.lexsort((is_shown, source, joined.point, joined.kind))
+        # Blocks of one moment stay in the order in which they lie, which is that of arrival.
+        is_block = joined.kind == ValueKind.WAVEFORM
+        place = np.where(is_block, joined.offset, 0)
+        begin = np.where(is_block, joined.first_ns, 0)
+        order = np.lexsort((place, begin, is_shown, source, joined.point, joined.kind))
         self.table = joined.take(order)
         self.source = source[order]
         table = self.table
