@@ -70,6 +70,7 @@ class Bench:
         self.disk = SystemDisk()
         self.clock = FakeClock()
         self.folder = home / "data" / "segments"
+        self.log_folder = home / "data" / "log" / "0"
         settings = HistorianSettings(compaction_segments_min=3)
         historian = Historian.open(self.disk, self.folder, settings)
         self.worker = HistorianWorker(historian, log, self.clock)
@@ -119,9 +120,9 @@ class Bench:
 
     def forget_log(self) -> None:
         """As retention does once every reader has passed."""
-        for name in self.disk.list(self.home / "data" / "log" / "0"):
+        for name in self.disk.list(self.log_folder):
             if name.endswith(".log"):
-                self.disk.remove(self.home / "data" / "log" / "0" / name)
+                self.disk.remove(self.log_folder / name)
 
     def quarantine(self) -> list[str]:
         return self.disk.list(self.home / "data" / "quarantine")
@@ -196,6 +197,20 @@ async def test_damage_that_the_log_cannot_mend_is_named_until_somebody_acts(benc
     assert ("chunk", 7, False) == (rows[place].what, rows[place].point, rows[place].mended)
     assert "any more" in str(rows[place].why_not)
     assert [] == bench.quarantine()
+
+
+@pytest.mark.slow
+async def test_damage_of_the_log_alone_has_a_notice_of_its_own(bench: Bench) -> None:
+    name = next(n for n in bench.disk.list(bench.log_folder) if n.endswith(".log"))
+    data = bytearray(bench.disk.read(bench.log_folder / name))
+    data[len(data) - 2_000] ^= 1
+    bench.disk.write_whole(bench.log_folder / name, [bytes(data)])
+    result = await bench.verification.verify()
+
+    (notice,) = bench.verification.notices()
+    assert "log_files_damaged" == notice["code"]
+    assert str(notice["params"]["place"]).startswith(f"log/0/{name}@")  # type: ignore[index,call-overload]
+    assert [] == result["mended"]
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import orjson
 import structlog
 
+from penstock.historian.verify import LOG
 from penstock.model import Refused
 from penstock.model.time import SECOND_NS
 
@@ -155,10 +156,17 @@ class Verification:
     def notices(self) -> list[Document]:
         """For the System page: what was damaged and is not mended."""
         left = self.left()
-        if not left:
-            return []
-        params: Document = {"places": len(left), "place": left[0]}
-        return [{"code": "history_damaged", "severity": "warning", "params": params}]
+        in_log = [place for place in left if place.startswith(LOG)]
+        in_history = [place for place in left if not place.startswith(LOG)]
+        return [
+            {
+                "code": code,
+                "severity": "warning",
+                "params": {"places": len(places), "place": places[0]},
+            }
+            for code, places in (("history_damaged", in_history), ("log_files_damaged", in_log))
+            if places
+        ]
 
     def left(self) -> list[str]:
         """Damaged places that stay, as of the last verification."""
