@@ -116,26 +116,38 @@ def test_a_file_holds_rows_of_one_day() -> None:
 
 
 def test_young_rows_stay_raw_and_follow_later() -> None:
-    """Rows of the last ten minutes are still arriving; the next file begins where this one ends."""
-    now = BASE_NS + 2 * HOUR_NS
+    """Rows of the last ten minutes are still arriving; a file ends with a whole hour."""
+    hour = DAY_BEGIN + 5 * HOUR_NS
     played = flushed(
-        second(1, now - 3_600 * 10**9, 1_800),
-        second(1, now - 1_800 * 10**9, 1_799),
-        second(2, now - 900 * 10**9, 100),
+        second(1, hour - 3_600 * 10**9, 1_800),
+        second(1, hour - 1_800 * 10**9, 3_000),
+        second(2, hour + 600 * 10**9, 100),
     )
 
-    played.compact(now)
+    assert not played.compact(hour + 599 * 10**9)
+    assert played.compact(hour + 1_200 * 10**9)
 
     raws = [i for i in played.historian.manifest.segments if not is_day_file(i)]
-    days = [i for i in played.historian.manifest.segments if is_day_file(i)]
-    assert 1 == len(days) == len(raws)
-    assert days[0].last_ns < raws[0].first_ns
-    assert raws[0].first_ns >= now - 1_200 * 10**9
-    assert raws[0].rows > 600
-    played.play(second(1, now, 100))
+    [day] = [i for i in played.historian.manifest.segments if is_day_file(i)]
+    assert day.last_ns < hour == min(info.first_ns for info in raws)
+    assert [1_200, 100] == [info.rows for info in raws]
+    played.play(second(1, hour + 1_200 * 10**9, 100))
     played.flush()
     played.compact_all()
-    assert 0 == len([i for i in played.historian.manifest.segments if not is_day_file(i)])
+    assert all(map(is_day_file, played.historian.manifest.segments))
+
+
+def test_where_much_comes_nobody_waits_for_the_hour() -> None:
+    hour = DAY_BEGIN + 5 * HOUR_NS
+    frames = [second(1, hour + n * 100 * 10**9, 100) for n in range(12)]
+    played = flushed(*frames)
+    now = hour + 30 * 60 * 10**9
+
+    assert played.compact(now)
+
+    [day] = [i for i in played.historian.manifest.segments if is_day_file(i)]
+    assert day.last_ns < now - 600 * 10**9
+    assert day.rows == 1_200
 
 
 def test_late_rows_wait_until_they_are_worth_a_generation() -> None:

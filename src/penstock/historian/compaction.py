@@ -19,6 +19,7 @@ from penstock.historian.compaction_plan import (
     Plan,
     Source,
     Unreadable,
+    cut_of,
     days_to_merge,
     make_plan,
     waiting,
@@ -50,7 +51,8 @@ _log = structlog.get_logger(__name__)
 
 def is_due(manifest: Manifest, settings: HistorianSettings, now_ns: int) -> bool:
     """Is it worth asking for a compaction? Cheap: reads no file."""
-    is_full = len(waiting(manifest, now_ns)) >= settings.compaction_segments_min
+    cut_ns = cut_of(manifest, settings, now_ns)
+    is_full = len(waiting(manifest, cut_ns)) >= settings.compaction_segments_min
     return is_full or bool(days_to_merge(manifest, now_ns))
 
 

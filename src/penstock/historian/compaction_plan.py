@@ -41,6 +41,8 @@ DAY_NS = 86_400 * SECOND_NS
 HOUR_NS = 3_600 * SECOND_NS
 CUT_AGE_NS = 600 * SECOND_NS
 """Rows younger than this are still arriving."""
+FAST_SEGMENTS = 3
+"""So many times the segments of a compaction are too many to wait for a whole hour."""
 DAYS_MAX = 200
 """Day files that are written at the same time."""
 DAY_FILES_MAX = 8
@@ -87,14 +89,19 @@ def is_day_file(info: SegmentInfo) -> bool:
     return info.generation % 2 == 1
 
 
-def cut_of(now_ns: int) -> int:
-    """Whole ten minutes, at least CUT_AGE_NS ago; rows from it on stay behind."""
-    return (now_ns - CUT_AGE_NS) // CUT_AGE_NS * CUT_AGE_NS
+def cut_of(manifest: Manifest, settings: HistorianSettings, now_ns: int) -> int:
+    """Rows from it on stay behind: a whole hour, at least CUT_AGE_NS ago.
+
+    Whole hours keep the hourly chunks of two files apart. Where so much comes that an
+    hour would be too many segments, it is whole ten minutes.
+    """
+    cut_ns = (now_ns - CUT_AGE_NS) // CUT_AGE_NS * CUT_AGE_NS
+    is_fast = len(waiting(manifest, cut_ns)) >= FAST_SEGMENTS * settings.compaction_segments_min
+    return cut_ns if is_fast else cut_ns // HOUR_NS * HOUR_NS
 
 
-def waiting(manifest: Manifest, now_ns: int) -> list[SegmentInfo]:
+def waiting(manifest: Manifest, cut_ns: int) -> list[SegmentInfo]:
     """Raw segments that have rows before the cut, oldest first."""
-    cut_ns = cut_of(now_ns)
     return [i for i in manifest.segments if not is_day_file(i) and i.first_ns < cut_ns]
 
 
@@ -109,7 +116,7 @@ def day_files(manifest: Manifest) -> dict[int, list[SegmentInfo]]:
 
 def days_to_merge(manifest: Manifest, now_ns: int) -> dict[int, list[SegmentInfo]]:
     """Days whose files are to become one: the day is over, or there are too many."""
-    today = day_of(cut_of(now_ns))
+    today = day_of(now_ns - CUT_AGE_NS)
     return {
         day: found
         for day, found in day_files(manifest).items()
@@ -134,8 +141,8 @@ def make_plan(
 ) -> Plan | None:
     """What to do now; None when it is not worth it yet. Segments in `skipped` stay as they are."""
     reader = _Reader(disk, folder, manifest, report, skipped)
-    cut_ns = cut_of(now_ns)
-    raws = reader.sources(waiting(manifest, now_ns))
+    cut_ns = cut_of(manifest, settings, now_ns)
+    raws = reader.sources(waiting(manifest, cut_ns))
     if len(raws) < settings.compaction_segments_min:
         raws = []
     raws = [raw for raw in raws if _is_mostly_before(raw.table, cut_ns)]

@@ -131,9 +131,9 @@ def _part_end(point: npt.NDArray[np.uint32], order: npt.NDArray[np.intp], begin:
     end = begin + SORTED_ROWS
     if end >= len(order):
         return len(order)
-    last = point[order[end - 1]]
+    last, step = point[order[end - 1]], 256
     while end < len(order) and point[order[end]] == last:
-        step = order[end : end + SORTED_ROWS]
-        other = np.flatnonzero(point[step] != last)
-        end += int(other[0]) if len(other) else len(step)
+        other = np.flatnonzero(point[order[end : end + step]] != last)
+        end += int(other[0]) if len(other) else min(step, len(order) - end)
+        step *= 2
     return end
