@@ -11,7 +11,7 @@ from penstock.cli.outcome import Fault, UsageFault
 from penstock.cli.output import age_text
 from penstock.cli.points import find_points, matching, value_text
 from penstock.cli.quality_words import quality_text
-from penstock.cli.read import moment, time_text
+from penstock.cli.times import moment, time_text
 from penstock.cli.write import value_of
 from penstock.codec.live import LiveType, encode_live, encode_values
 from penstock.model import Flag, Frame, TextColumn

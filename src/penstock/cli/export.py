@@ -14,7 +14,7 @@ from penstock.cli.outcome import EXIT_OK, Fault, UsageFault
 from penstock.cli.output import say_error, say_json
 from penstock.cli.points import find_points
 from penstock.cli.query import kind_of
-from penstock.cli.read import moment
+from penstock.cli.times import moment
 
 if TYPE_CHECKING:
     import argparse

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from penstock.cli.client import Client
@@ -14,6 +12,8 @@ from penstock.cli.outcome import EXIT_OK, UsageFault
 from penstock.cli.output import age_text, say_json, say_table
 from penstock.cli.points import all_points, find_points, value_text
 from penstock.cli.quality_words import quality_text
+from penstock.cli.read_past import say_aggregates, say_values_at
+from penstock.cli.times import moment, time_text
 
 if TYPE_CHECKING:
     import argparse
@@ -24,45 +24,35 @@ if TYPE_CHECKING:
 IDS_AT_ONCE = 200
 SAMPLES_AT_ONCE = 10_000
 SECOND_NS = 1_000_000_000
-SPAN_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_SPAN = re.compile(r"(\d{1,9})([smhd])\Z")
 
 
 def run(options: argparse.Namespace) -> int:
     """Newest values, or with --from the history."""
     if not options.path and not options.all:
         raise UsageFault("Name a point or a pattern, or say --all.")
-    if (options.end or options.csv) and not options.begin:
-        raise UsageFault("--to and --csv belong to a history; say --from too, such as --from 1h.")
+    if (options.end or options.csv or options.aggregate) and not options.begin:
+        raise UsageFault(
+            "--to, --csv and --aggregate belong to a history; say --from too, such as --from 1h."
+        )
     client = Client(options.home)
     points = all_points(client) if options.all else find_points(client, options.path)
-    if options.begin:
+    if options.at:
+        now_ns = time.time_ns()
+        times = [moment(word, now_ns) for word in options.at.split(",") if word]
+        say_values_at(client, points, options, times)
+    elif options.begin:
         _say_history(client, points, options)
     else:
-        _say_last(client, points, is_json=options.json)
+        _say_last(client, points, options.as_of, is_json=options.json)
     return EXIT_OK
 
 
-def moment(word: str, now_ns: int) -> str:
-    """A time for the API: a span such as 15m means that long ago; the rest is RFC 3339."""
-    match = _SPAN.match(word)
-    if match is None:
-        return word
-    return str(now_ns - int(match[1]) * SPAN_S[match[2]] * SECOND_NS)
-
-
-def time_text(time_ns: int) -> str:
-    """RFC 3339 in UTC with nine digits, as everywhere at the edges of Penstock."""
-    seconds, rest = divmod(time_ns, SECOND_NS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
-
-
-def last_rows(client: Client, points: list[Document]) -> Iterator[Document]:
+def last_rows(client: Client, points: list[Document], as_of: str = "") -> Iterator[Document]:
     """Newest samples in the order of the points; a point without one has value null."""
     for begin in range(0, len(points), IDS_AT_ONCE):
         part = points[begin : begin + IDS_AT_ONCE]
         ids = ",".join(text(point["id"]) for point in part)
-        answer = client.get("/points/last", {"ids": ids})
+        answer = client.get("/points/last", {"ids": ids, "as_of": as_of})
         now_ns = whole(answer["server_time_ns"])
         for point, value in zip(part, items(answer["values"]), strict=True):
             yield _last_row(point, None if value is None else document(value), now_ns)
@@ -88,8 +78,8 @@ def _last_row(point: Document, value: Document | None, now_ns: int) -> Document:
     }
 
 
-def _say_last(client: Client, points: list[Document], *, is_json: bool) -> None:
-    found = list(last_rows(client, points))
+def _say_last(client: Client, points: list[Document], as_of: str, *, is_json: bool) -> None:
+    found = list(last_rows(client, points, as_of))
     if is_json:
         say_json(found)
         return
@@ -109,6 +99,10 @@ def _say_history(client: Client, points: list[Document], options: argparse.Names
         "from": moment(options.begin, now_ns),
         "to": moment(options.end, now_ns) if options.end else str(now_ns),
     }
+    if options.aggregate:
+        say_aggregates(client, points, options, span)
+        return
+    span["as_of"] = options.as_of
     if options.csv:
         ids = ",".join(text(point["id"]) for point in points)
         sys.stdout.buffer.write(client.get_bytes("/trend.csv", {**span, "points": ids}))

@@ -126,6 +126,31 @@ def _read(parser: Parser) -> None:
     )
     parser.add_argument("--to", dest="end", metavar="TIME", help="end of the history")
     parser.add_argument("--csv", action="store_true", help="print CSV (UTC)")
+    parser.add_argument(
+        "--aggregate",
+        default="",
+        metavar="NAME[,NAME]",
+        help="mean, min, max, time_mean, total, ...: docs/reference/aggregates.md",
+    )
+    parser.add_argument(
+        "--every",
+        default="all",
+        metavar="WIDTH",
+        help="interval of --aggregate: 15m, 1h, hour, day, week, month, or all",
+    )
+    parser.add_argument(
+        "--zone", default="UTC", metavar="ZONE", help="time zone of hour, day, week and month"
+    )
+    parser.add_argument("--at", default="", metavar="TIME[,TIME]", help="values at these moments")
+    parser.add_argument(
+        "--sloped", action="store_true", help="a line between samples, for --aggregate and --at"
+    )
+    parser.add_argument(
+        "--as-of",
+        default="",
+        metavar="WHEN",
+        help="as it was known then: a log sequence, or an RFC 3339 time of receipt",
+    )
     _shared(parser)
 
 
@@ -237,6 +262,7 @@ VERBS = (
         (
             "penstock read 'Lakeside Water/Intake/*'",
             "penstock read 'Lakeside Water/Intake/P-101/speed' --from 1h --csv",
+            "penstock read '*/speed' --from 7d --aggregate mean,max --every day",
         ),
         _read,
     ),

@@ -15,7 +15,7 @@ from penstock.cli.live import RESYNC, parse_frame, rows_of
 from penstock.cli.outcome import EXIT_OK, Fault, UsageFault
 from penstock.cli.points import find_points, value_text
 from penstock.cli.quality_words import GOOD, quality_text
-from penstock.cli.read import time_text
+from penstock.cli.times import time_text
 
 if TYPE_CHECKING:
     import argparse

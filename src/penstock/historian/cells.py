@@ -29,7 +29,7 @@ class Extreme:
         best = (np.minimum if self._is_minimum else np.maximum).reduceat(value, starts)
         run = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(key))))
         hit = np.flatnonzero(value == best[run])
-        first = hit[np.unique(run[hit], return_index=True)[1]]
+        first = hit[np.flatnonzero(np.diff(run[hit], prepend=-1))]
         hits = np.bincount(run[hit], minlength=len(starts))
         cell = key[starts]
         before = self.value[cell]

@@ -108,7 +108,7 @@ class HeadView:
 def rows_of(point: npt.NDArray[np.uint32], handles: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
     """Rows of the handles, grouped by point, in the order of arrival within each."""
     if len(handles) <= 4:
-        return np.concatenate([np.flatnonzero(point == h) for h in np.unique(handles)])
+        return np.concatenate([np.flatnonzero(point == h) for h in sorted(set(handles.tolist()))])
     is_wanted = np.zeros(int(max(handles.max(), point.max(initial=0))) + 1, bool)
     is_wanted[handles] = True
     index = np.flatnonzero(is_wanted[point])
