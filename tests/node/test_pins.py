@@ -15,10 +15,11 @@ from real_compute import RealCompute
 from scripted import NODE, wait_for
 
 from penstock.historian import Historian, HistorianSettings, HistorianWorker
+from penstock.historian.block_query import blocks, one_block
 from penstock.historian.manifest import Proposal
 from penstock.historian.query import Snapshot, raw
 from penstock.log import Log, LogSettings
-from penstock.model import Batch, Flag, Frame, Origin, Quality, Refused, TextColumn
+from penstock.model import Batch, Block, Flag, Frame, Origin, Quality, Refused, TextColumn
 from penstock.model.event import Json
 from penstock.node.compute.pins import bitmap_of
 from penstock.node.core import pins as module
@@ -31,7 +32,8 @@ from penstock.world import SystemDisk
 Document = dict[str, Json]
 T0 = 1_790_000_000_000_000_000
 S = 1_000_000_000
-POINTS = range(1, 7)
+WAVE = 7
+POINTS = range(1, WAVE + 1)
 READ_ALL = """
 import json
 import numpy as np
@@ -59,6 +61,9 @@ def answers(snapshot: Snapshot, handles: Any, to_ns: int | None = None) -> list[
     found = []
     for handle in handles:
         end_ns = to_ns or 2**62
+        if handle == WAVE:
+            found.append(waves(snapshot, end_ns))
+            continue
         rows, _ = raw(snapshot, handle, -(2**62), end_ns, 100_000)
         before = [snapshot.newest_before(handle, T0 + k * S // 2) for k in range(0, 200, 7)]
         found.append(
@@ -75,6 +80,15 @@ def answers(snapshot: Snapshot, handles: Any, to_ns: int | None = None) -> list[
             ]
         )
     return [snapshot.sequence, found]
+
+
+def waves(snapshot: Snapshot, end_ns: int) -> list[Any]:
+    """Every Block whole."""
+    heads, _ = blocks(snapshot, WAVE, 0, min(end_ns, 2**62), 1_000)
+    return [
+        [t0_ns, one_block(snapshot, WAVE, t0_ns, sequence).samples.tolist()]
+        for t0_ns, sequence in zip(heads.t0_ns.tolist(), heads.sequence.tolist(), strict=True)
+    ]
 
 
 def bits(value: Any) -> Any:
@@ -121,7 +135,10 @@ class Bench:
         for _ in range(batches):
             self.sequence += 1
             frames = (self.numbers(1, float), self.numbers(3, int), self.texts(5))
-            await self.log.append_batch(Batch(Origin(NODE, 1, 1), self.sequence, frames))
+            samples = self.chance.integers(-999, 999, 300).astype(np.int16)
+            t0_ns = T0 + self.sequence * 20 * S
+            block = Block(WAVE, t0_ns, 1e6, samples, int(Quality.GOOD), 0)
+            await self.log.append_batch(Batch(Origin(NODE, 1, 1), self.sequence, frames, (block,)))
         await self.worker.take_available()
 
     def columns(self, first: int) -> dict[str, Any]:

@@ -171,10 +171,13 @@ async def test_a_history_that_is_whole_is_verified_and_the_result_outlives_a_sta
 async def test_damage_is_mended_from_the_log_and_the_damaged_file_is_kept(bench: Bench) -> None:
     before = bench.answers()
     place = bench.damage_chunk()
+    bench.answers()
+    assert 1 == bench.worker.historian.statistics()["damaged_chunks"], "a query has met it"
     damaged = bench.worker.historian.manifest.segments[1].name
     result = await bench.verification.verify()
 
     assert [place] == result["mended"]
+    assert 0 == bench.worker.historian.statistics()["damaged_chunks"]
     assert ([], before) == (bench.verification.notices(), bench.answers())
     bench.worker.historian.forget_replaced()
     assert damaged not in bench.disk.list(bench.folder)

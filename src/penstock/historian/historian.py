@@ -357,7 +357,9 @@ class Historian:
             "rows_total": self._rows_total,
             "blocks_total": self._blocks_total,
             "wrong_kind_rows_total": self.last.wrong_kind_rows_total,
-            "damaged_chunks": len(self._store.damage),
+            "damaged_chunks": sum(
+                place.partition("@")[0] in self._names for place in self._store.damage
+            ),
         }
 
 
