@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         answer = client.post("/sql", {"sql": sql, "limit": limit})
         _say(answer)
         _say_facts({name: text(answer[name]) for name in ("row_count", "rows_read", "sequence")})
-        _say_cut(bool(answer["is_truncated"]), whole(answer["row_count"]))
+        _say_cut(bool(answer["is_truncated"]), whole(answer["row_count"]), limit)
         return EXIT_OK
     body: Document = {"sql": sql, "format": kind, "limit": limit}
     with _target(options.out, kind) as out:
@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
     facts = {name: headers.get(f"penstock-{header}", "") for name, header in names.items()}
     if options.out is not None:
         _say_facts(facts)
-    _say_cut(headers.get("penstock-is-truncated") == "true", whole(facts["row_count"] or "0"))
+    is_truncated = headers.get("penstock-is-truncated") == "true"
+    _say_cut(is_truncated, whole(facts["row_count"] or "0"), limit)
     return EXIT_OK
 
 
@@ -103,6 +104,11 @@ def _say_facts(facts: dict[str, str]) -> None:
     )
 
 
-def _say_cut(is_truncated: bool, count: int) -> None:
-    if is_truncated:
+def _say_cut(is_truncated: bool, count: int, limit: int) -> None:
+    if is_truncated and count < limit:
+        say_error(
+            f"The answer was cut at {count} rows (rows_max of [sql] in penstock.toml); "
+            "`penstock export` has no such limit."
+        )
+    elif is_truncated:
         say_error(f"There are more rows than these {count}; ask for more with --limit.")

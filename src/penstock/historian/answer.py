@@ -104,21 +104,12 @@ def csv_rows(
     A value is exact (shortest text that reads back to the same bits); a sample
     without a value has an empty cell.
     """
-    for _, block in csv_blocks(snapshot, points, from_ns, to_ns):
-        yield block
-
-
-def csv_blocks(
-    snapshot: Snapshot, points: Sequence[CsvPoint], from_ns: int, to_ns: int
-) -> Iterator[tuple[int, bytes]]:
-    """(samples, their lines); the first block is the header, with none."""
-    yield 0, _lines([CSV_HEADER])
+    yield _lines([CSV_HEADER])
     for point in points:
         words = guarded(point.path), guarded(point.unit), str(point.is_simulated).lower()
         for rows in rows_between(snapshot, point.handle, from_ns, to_ns):
             for begin in range(0, len(rows), _CSV_ROWS):
-                part = rows.slice(begin, min(len(rows), begin + _CSV_ROWS))
-                yield len(part), _csv_block(part, *words)
+                yield _csv_block(rows.slice(begin, min(len(rows), begin + _CSV_ROWS)), *words)
 
 
 def guarded(text: str) -> str:

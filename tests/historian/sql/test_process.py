@@ -8,6 +8,9 @@ import json
 import math
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ import nanoarrow as na
 import numpy as np
 import pytest
 from local_job import LocalJob
-from sql_kit import DAY, T0, Plant, S
+from sql_kit import DAY, T0, VISIBLE, Plant, S
 
 from penstock.historian import Historian, HistorianSettings
 from penstock.historian.sql import process
@@ -239,17 +242,24 @@ def test_a_child_that_is_killed_is_replaced(job: LocalJob) -> None:
     (job.spool.folder / facts["file"]).unlink()
 
 
+def endless(job: LocalJob, time_s_max: int) -> dict[str, Any]:
+    """A question whose plan alone takes for ever."""
+    (job.spool.folder / "points.json").write_bytes(VISIBLE.encode())
+    chosen = "SELECT max(i)::VARCHAR FROM range(1000000000000) t(i)"
+    return {
+        "op": "plan",
+        "sql": f"SELECT * FROM samples WHERE path = ({chosen})",
+        "handles": "",
+        "settings": {"time_s_max": time_s_max},
+        "catalogue": str(job.spool.folder / "points.json"),
+    }
+
+
 def test_who_stops_waiting_ends_the_query(job: LocalJob) -> None:
     looks = iter([False] * 5)
     process.end_all()
     child = process.borrow(512 * MIB, 256 * MIB)
-    question = {
-        "op": "plan",
-        "sql": "SELECT * FROM points WHERE path = (SELECT max(i)::VARCHAR FROM range(10**12) t(i))",
-        "handles": "",
-        "settings": {"time_s_max": 60},
-        "catalogue": str(job.spool.folder / "points.json"),
-    }
+    question = endless(job, 60)
 
     with pytest.raises(Refused) as refused:
         child.ask(question, 60, lambda: next(looks, True))
@@ -269,6 +279,31 @@ def test_the_child_sees_none_of_our_variables(job: LocalJob) -> None:
         child.end()
 
     assert b"secret" not in environment
+
+
+ORPHAN = """
+import os, sys
+from penstock.historian.sql.process import Process
+child = Process(512 << 20, 256 << 20)
+child._child.stdin.write(sys.argv[1].encode() + b"\\n")
+child._child.stdin.flush()
+print(child._child.pid, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_child_at_work_ends_with_its_parent(job: LocalJob) -> None:
+    """It reads no end of its input while DuckDB runs, and its own limit is ten minutes away."""
+    process.end_all()
+    question = json.dumps(endless(job, 600))
+    command = [sys.executable, "-c", ORPHAN, question]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    pid = int(done.stdout.split()[0])
+
+    until = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < until, "the child lives on"
+        time.sleep(0.05)
 
 
 def test_a_pin_holds_only_what_the_query_needs(job: LocalJob) -> None:

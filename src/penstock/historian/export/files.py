@@ -1,7 +1,7 @@
 """One export as a file: point by point in the order of their paths, each in time order.
 
-A few chunks are in memory at a time, however many rows there are. CSV is byte for byte
-what `GET /trend.csv` gives; Arrow and Parquet have the columns of the SQL table.
+A few chunks are in memory at a time, however many rows there are. CSV has the cells of
+`GET /trend.csv`; Arrow and Parquet have the columns of the SQL table.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from penstock.historian.answer import CsvPoint, csv_blocks
+from penstock.historian.answer import CsvPoint
 from penstock.historian.sql.bounds import Box
 from penstock.historian.sql.scan import Samples, Selection
-from penstock.historian.sql.sink import unwritten, write
+from penstock.historian.sql.sink import SAMPLES_CSV, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,9 +67,8 @@ def write_export(
     samples = samples_of(export, snapshot, lambda: None)
     total = samples.rows_expected()
     report(0, total)
-    if export.kind == "csv":
-        return _write_csv(export, snapshot, path, lambda done: report(done, total))
-    return write(samples, export.kind, path, ROWS_MAX, lambda done: report(done, total)).rows
+    kind = SAMPLES_CSV if export.kind == "csv" else export.kind
+    return write(samples, kind, path, ROWS_MAX, lambda done: report(done, total)).rows
 
 
 def csv_points(catalogue: Catalogue) -> list[CsvPoint]:
@@ -82,18 +81,3 @@ def csv_points(catalogue: Catalogue) -> list[CsvPoint]:
         strict=True,
     )
     return [CsvPoint(handle, path, unit, bool(fake)) for handle, path, unit, fake in columns]
-
-
-def _write_csv(
-    export: Export, snapshot: Snapshot, path: Path, report: Callable[[int], None]
-) -> int:
-    done = 0
-    try:
-        with path.open("wb") as file:
-            for rows, block in csv_blocks(snapshot, csv_points(export.catalogue), *export.span):
-                file.write(block)
-                done += rows
-                report(done)
-    except OSError as error:
-        raise unwritten(str(error)) from error
-    return done

@@ -14,6 +14,7 @@ import os
 import resource
 import select
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -34,6 +35,7 @@ Document = dict[str, Any]
 
 IDLE_S = 60.0
 REPORT_S = 0.25
+LOOK_S = 0.5
 OVERHEAD_BYTES = 768 * 1024 * 1024
 """Address space above that of the settings: code, stacks, Arrow batches, the writer of files."""
 
@@ -132,10 +134,18 @@ def limit_resources(memory_bytes: int, file_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (space, space))
 
 
+def _end_with(parent: int) -> None:
+    """End at once when compute is gone: nobody would stop a long export or take its file."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_S)
+    os._exit(0)
+
+
 def main() -> int:
-    """Until the input ends or nobody asks for a while; arguments: bytes of memory, of a file."""
+    """Until the input ends or nobody asks for a while; arguments: memory, file size, parent."""
     import duckdb  # noqa: PLC0415, F401 - before the limit, which counts from here
 
+    threading.Thread(target=_end_with, args=(int(sys.argv[3]),), daemon=True).start()
     limit_resources(int(sys.argv[1]), int(sys.argv[2]))
     # Whatever a library prints goes to standard error: standard output is ours.
     service = Service(os.fdopen(os.dup(1), "wb", buffering=0))

@@ -23,6 +23,7 @@ from penstock.model import Refused
 
 Document = dict[str, Any]
 
+MODULE = "penstock.historian.sql.child"
 LOOK_S = 0.1
 GRACE_S = 5
 """How long a child may overrun its own time limit before it is ended."""
@@ -40,8 +41,8 @@ class Process:
     def __init__(self, memory_bytes: int, file_bytes: int) -> None:
         self.limits = (memory_bytes, file_bytes)
         self._said = b""
-        self._child = subprocess.Popen(  # noqa: S603 - our own module and two numbers
-            [sys.executable, "-m", "penstock.historian.sql.child", *map(str, self.limits)],
+        self._child = subprocess.Popen(  # noqa: S603 - our own module and three numbers
+            [sys.executable, "-m", MODULE, *map(str, (*self.limits, os.getpid()))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_environment(),

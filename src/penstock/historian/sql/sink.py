@@ -23,6 +23,8 @@ from penstock.model import Refused
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+SAMPLES_CSV = "samples.csv"
+"""Samples of an export as CSV; the other kinds write every column that comes."""
 FORMATS = ("json", "csv", "arrow", "parquet")
 SUFFIX = {"json": ".json", "csv": ".csv", "arrow": ".arrows", "parquet": ".parquet"}
 MEDIA_TYPE = {
@@ -33,6 +35,7 @@ MEDIA_TYPE = {
 }
 ROW_GROUP_ROWS = 131_072
 _JSON_ROWS = 4_096
+_CSV_OPTIONS = "FORMAT csv, HEADER true, DELIMITER ',', NULLSTR ''"
 _SINK_MEMORY = "1GB"
 _UTC = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 _LOCAL = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
@@ -92,7 +95,7 @@ def write(
     source: Any, kind: str, path: Path, limit: int, on_rows: Callable[[int], None] = lambda _: None
 ) -> Written:
     """Write up to `limit` rows of an Arrow stream; Refused when the file cannot hold them."""
-    assert kind in FORMATS
+    assert kind in _WRITERS
     counted = _Counted(source, limit, on_rows)
     with _files(counted) as connection:
         answer = connection.sql("SELECT * FROM answer LIMIT $limit", params={"limit": limit})
@@ -163,7 +166,27 @@ def _csv(
     connection: DuckDBPyConnection, columns: Sequence[tuple[str, str]], path: Path, limit: int
 ) -> None:
     select = _select([(name, _csv_text(name, type_)) for name, type_ in columns], limit)
-    _write_table(connection, select, path, "FORMAT csv, HEADER true, DELIMITER ',', NULLSTR ''")
+    _write_table(connection, select, path, _CSV_OPTIONS)
+
+
+def _samples_csv(
+    connection: DuckDBPyConnection, columns: Sequence[tuple[str, str]], path: Path, limit: int
+) -> None:
+    """Samples as `GET /trend.csv` has them, cell by cell; lines end with LF, there with CR LF."""
+    assert {"time", "path", "unit", "value_text"} <= {name for name, _ in columns}
+    value = (
+        f"coalesce(nullif({_guarded('value_text')}, ''), CAST(value_int AS VARCHAR), "
+        "CAST(value AS VARCHAR))"
+    )
+    expressions = [
+        ("time", _text("time", _UTC[1])),
+        ("point", _guarded("path")),
+        ("value", value),
+        ("quality", "quality"),
+        ("unit", f"nullif({_guarded('unit')}, '')"),
+        ("simulated", "simulated"),
+    ]
+    _write_table(connection, _select(expressions, limit), path, _CSV_OPTIONS)
 
 
 def _arrow(
@@ -194,7 +217,7 @@ def _json(
 
 
 _WRITERS: dict[str, Callable[..., None]] = {
-    "json": _json, "csv": _csv, "arrow": _arrow, "parquet": _parquet,
+    "json": _json, "csv": _csv, "arrow": _arrow, "parquet": _parquet, SAMPLES_CSV: _samples_csv,
 }  # fmt: skip
 
 
@@ -220,7 +243,11 @@ def _csv_text(name: str, type_: str) -> str:
     """Exact, and no text that a spreadsheet would run as a formula."""
     if type_ in _NUMBERS or type_.startswith("DECIMAL"):
         return _quoted(name)
-    text = _text(name, type_)
+    return _guarded(_text(name, type_))
+
+
+def _guarded(text: str) -> str:
+    """SQL of a text with an apostrophe before what a spreadsheet would run."""
     signs = ", ".join(f"chr({ord(sign)})" for sign in FORMULA)
     return f"CASE WHEN left({text}, 1) IN ({signs}) THEN chr(39) || {text} ELSE {text} END"
 
