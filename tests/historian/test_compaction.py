@@ -43,6 +43,9 @@ def test_every_answer_is_that_of_the_oracle(script: list[Frame | str]) -> None:
     for point in ALL_POINTS:
         rows, _ = raw(played.pin(), point, *SPAN, 10_000)
         assert expected_rows(played.oracle.visible(point)) == rows_of(rows)
+    for (point, sequence), found in expected.items():
+        rows, _ = raw(played.pin().at_sequence(sequence), point, *SPAN, 10_000)
+        assert found == rows_of(rows)
 
 
 @given(script=steps, begin=st.integers(-50, 30), hours=st.integers(1, 60))

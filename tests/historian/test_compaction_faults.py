@@ -133,6 +133,30 @@ def test_a_cancelled_compaction_leaves_nothing() -> None:
     assert files == played.files()
 
 
+def test_what_a_dead_compaction_left_is_removed_before_the_next() -> None:
+    """Not the file of a flush under way, and not one that somebody still reads."""
+    played = plant()
+    flush = played.historian.manifest.segments[0].name.replace("-0.seg", "-6.seg")
+    played.compact()
+    snapshot = played.pin()
+    played.play(samples(1, DAY_BEGIN + 100 * S, 5_000))
+    played.play(samples(2, DAY_BEGIN - 5_000 * S, 4_000))
+    played.flush()
+    played.play(samples(3, DAY_BEGIN, 1))
+    played.flush()
+    played.compact()
+    played.historian.forget_replaced()
+    held = set(played.files()) - set(played.listed())
+    assert held
+    played.disk.write_whole(FOLDER / "20200101-00000000000000000001-1.seg", [b"torn"])
+    played.disk.write_whole(FOLDER / flush, [b"under way"])
+
+    played.historian.remove_abandoned()
+
+    assert {flush} | held | set(played.listed()) == set(played.files())
+    del snapshot
+
+
 # --- damage
 
 

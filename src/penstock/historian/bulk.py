@@ -62,16 +62,22 @@ class Filled:
         self.damaged = []
         view = memoryview(data)
         at, size, stored = place.tolist(), table.bytes.tolist(), table.crc.tolist()
-        good = [
-            chunk
-            for chunk in range(len(at))
-            if zlib.crc32(view[at[chunk] : at[chunk] + size[chunk]]) == stored[chunk]
-            and size[chunk] >= _TABLE_BYTES
-        ]
+        chosen = np.array(
+            [
+                chunk
+                for chunk in range(len(at))
+                if zlib.crc32(view[at[chunk] : at[chunk] + size[chunk]]) == stored[chunk]
+                and size[chunk] >= _TABLE_BYTES
+            ],
+            np.intp,
+        )
+        sections, offset = sections_of(data, place[chosen])
+        ends = (place + table.bytes)[chosen]
+        is_whole = ((offset + sections["bytes"]) <= ends[:, None]).all(axis=1)
+        chosen, sections, offset = chosen[is_whole], sections[is_whole], offset[is_whole]
+        good = chosen.tolist()
         if len(good) < len(at):
             self.damaged = sorted(set(range(len(at))) - set(good))
-        chosen = np.array(good, np.intp)
-        sections, offset = sections_of(data, place[chosen])
         columns = (
             good,
             begin[chosen].tolist(),

@@ -26,7 +26,7 @@ from penstock.historian.manifest import Manifest, Proposal, commit
 from penstock.historian.query import Snapshot
 from penstock.historian.receipts import Receipts
 from penstock.historian.recovery import Start, start_from
-from penstock.historian.segment import decode_table
+from penstock.historian.segment import decode_table, is_day_name
 from penstock.historian.store import Store
 from penstock.model import Flag, Refused, ValueKind
 from penstock.model.time import SECOND_NS
@@ -309,11 +309,30 @@ class Historian:
         with self._showing:
             free = self._holds.take_free()
         for name in free:
-            try:
-                self._disk.remove(self._folder / name)
-            except OSError as error:
-                _log.warning("segment_not_removed", file=name, detail=str(error))
+            if not self._remove(name):
                 self._holds.replace([name])
+
+    def _remove(self, name: str) -> bool:
+        """Whether the disk did it; the file counts no more in any case."""
+        try:
+            self._disk.remove(self._folder / name)
+        except OSError as error:
+            _log.warning("segment_not_removed", file=name, detail=str(error))
+            return False
+        return True
+
+    def remove_abandoned(self) -> None:
+        """Remove day files of a compaction that died; for a thread, while none is under way.
+
+        Only a start removes raw segments that nobody lists: a flush may be writing one.
+        """
+        with self._committing, self._showing:
+            known = names_of(self._committed) | self._older_names | self._doubtful
+            known |= self._holds.replaced
+        for name in self._disk.list(self._folder):
+            if is_day_name(name) and name not in known:
+                _log.info("segment_left_over", file=name)
+                self._remove(name)
 
     def _show(self, manifest: Manifest) -> None:
         """Never back to an older one: a flush may be adopted after the swap that followed it."""

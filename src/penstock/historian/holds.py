@@ -58,6 +58,11 @@ class Holds:
         return free
 
     @property
+    def replaced(self) -> frozenset[str]:
+        """Replaced files that are still there."""
+        return frozenset(self._replaced)
+
+    @property
     def waiting(self) -> int:
         """Replaced files that are still held."""
         return len(self._replaced)

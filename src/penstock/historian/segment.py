@@ -137,6 +137,13 @@ def segment_name(day: int, first_sequence: int, generation: int) -> str:
     return f"{day:08d}-{first_sequence:020d}-{generation}.seg"
 
 
+def is_day_name(name: str) -> bool:
+    """Is it the name of a day file? Those have odd generations, raw segments even ones."""
+    stem, _, ending = name.rpartition(".")
+    generation = stem.rpartition("-")[2]
+    return ending == "seg" and generation.isdigit() and int(generation) % 2 == 1
+
+
 def encode_header(day: int, generation: int, after: int, until: int, incarnation: int) -> bytes:
     """First 64 bytes of a file."""
     head = _HEADER.pack(MAGIC, VERSION, 0, day, generation, after, until, incarnation)

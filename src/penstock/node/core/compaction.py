@@ -50,6 +50,7 @@ class Compaction:
             return False
         fields: Document = {"settings": settings.model_dump(mode="json")}
         try:
+            await asyncio.to_thread(self._historian.remove_abandoned)
             answer = await self._link.ask("compact", fields, TIME_MAX_S)
         except Refused as refusal:
             self._on_refusal(refusal)
