@@ -47,6 +47,7 @@ def pss_mb(pid: int) -> float:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
 def test_compute_may_die_at_any_time(product: Product) -> None:
+    wait_for(lambda: product.cli("read", "*/speed").returncode == 0, "the plant is applied")
     core, field, old = (product.pid(name) for name in ("core", "field", "compute"))
     assert 10 == os.getpriority(os.PRIO_PROCESS, old) - os.getpriority(os.PRIO_PROCESS, core)
     assert pss_mb(old) <= PSS_MB_MAX
