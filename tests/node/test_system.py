@@ -6,8 +6,8 @@ import pytest
 
 from penstock.log import ReaderHandle
 from penstock.model.event import Json
-from penstock.node.core.system import connection_rows, log_notices, notices
-from penstock.node.core.views import ConnectionView, NoticeView
+from penstock.node.core.system import connection_rows, job_rows, log_notices, notices
+from penstock.node.core.views import ConnectionView, JobView, NoticeView
 
 Document = dict[str, Json]
 
@@ -72,3 +72,17 @@ def test_notices_name_the_worst_first() -> None:
     assert expected == [notice.code for notice in found]
     assert ["warning"] * 6 + ["note"] == [notice.severity for notice in found]
     assert {"name": "pumps", "device": "pump-1"} == found[-1].params
+
+
+def test_jobs_of_compute_come_oldest_first_and_say_how_far_they_are() -> None:
+    jobs: dict[str, Document] = {
+        "b": {"op": "sql", "state": "waiting", "since_ns": "9", "progress": {}, "pins": []},
+        "a": {
+            "op": "verify", "state": "running", "since_ns": "5", "pins": ["p"],
+            "progress": {"done": 3, "total": 10, "unit": "bytes"},
+        },
+    }  # fmt: skip
+    found = [JobView.model_validate(row) for row in job_rows(jobs)]
+
+    assert ["a", "b"] == [job.id for job in found]
+    assert {"done": 3, "total": 10, "unit": "bytes"} == found[0].progress
