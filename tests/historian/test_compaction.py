@@ -262,3 +262,18 @@ def test_nothing_to_do_is_said_without_reading() -> None:
     assert not is_due(played.historian.manifest, played.settings, DAY_BEGIN)
     played.compact_all()
     assert not is_due(played.historian.manifest, played.settings, LONG_AFTER)
+
+
+def test_many_points_are_compacted_a_few_segments_at_a_time(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """Chunk tables have to fit into memory; a day whose files do not stays in several."""
+    monkeypatch.setattr("penstock.historian.compaction_plan.CHUNKS_MAX", 50)
+    times = [DAY_BEGIN + n * 10**9 for n in range(20)]
+    played = flushed(*(frame(list(range(20)), times, [float(n)] * 20) for n in range(6)))
+    before = played.answers()
+
+    played.compact_all()
+
+    assert before == played.answers()
+    assert all(map(is_day_file, played.historian.manifest.segments))
+    assert 3 == len(played.historian.manifest.segments)
+    assert not is_due(played.historian.manifest, played.settings, LONG_AFTER)

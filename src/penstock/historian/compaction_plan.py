@@ -51,8 +51,8 @@ LATE_SHARE = 16
 """Late rows of a day are worth a new generation at a sixteenth of the day's rows."""
 LATE_ROWS = 65_536
 """So many late rows are worth it in any case."""
-CHUNKS_MAX = 160_000
-"""Chunk tables in memory at the same time: 133 bytes each."""
+CHUNKS_MAX = 250_000
+"""Chunk tables in memory at the same time: 133 bytes each. Files of a day with more stay apart."""
 _OLD_DAY_ROWS = 4_096
 _KINDS_WITH_ROWS = 3
 
@@ -120,7 +120,8 @@ def days_to_merge(manifest: Manifest, now_ns: int) -> dict[int, list[SegmentInfo
     return {
         day: found
         for day, found in day_files(manifest).items()
-        if len(found) >= DAY_FILES_MAX or (day < today and _is_worth_merging(found))
+        if sum(info.chunks for info in found) <= CHUNKS_MAX
+        and (len(found) >= DAY_FILES_MAX or (day < today and _is_worth_merging(found)))
     }
 
 
@@ -142,9 +143,9 @@ def make_plan(
     """What to do now; None when it is not worth it yet. Segments in `skipped` stay as they are."""
     reader = _Reader(disk, folder, manifest, report, skipped)
     cut_ns = cut_of(manifest, settings, now_ns)
-    raws = reader.sources(waiting(manifest, cut_ns))
-    if len(raws) < settings.compaction_segments_min:
-        raws = []
+    infos = waiting(manifest, cut_ns)
+    is_full = len(infos) >= settings.compaction_segments_min
+    raws = reader.sources(infos) if is_full else []
     raws = [raw for raw in raws if _is_mostly_before(raw.table, cut_ns)]
     fresh = _rows_by_day(disk, folder, raws, cut_ns)
     chosen = _choose(day_files(manifest), days_to_merge(manifest, now_ns), fresh, cut_ns)
@@ -174,8 +175,8 @@ def _choose(
         there = sum(info.rows for info in files[day])
         if day in chosen:
             continue
-        if day >= today:
-            chosen[day] = files[day] if len(files[day]) + 1 >= DAY_FILES_MAX else []
+        if day >= today or sum(info.chunks for info in files[day]) > CHUNKS_MAX:
+            chosen[day] = []
         elif rows >= LATE_ROWS or _is_enough(rows, there, is_recent=day >= today - 1):
             chosen[day] = files[day]
         else:
