@@ -28,6 +28,7 @@ def write_export_file(job: Job, fields: Document) -> Document:
     spool = job.spool
     path = spool.new_path(SUFFIX[str(fields["format"])])
     # A whole file may fill the spool, and not more.
+    facts: Document | None = None
     process = Process(MEMORY_BYTES, max(MIB, spool.free_bytes()))
     try:
         with pinned_document(job, fields["handles"], fields["to_ns"]) as pin:
@@ -43,9 +44,8 @@ def write_export_file(job: Job, fields: Document) -> Document:
                 "span": [fields["from_ns"], fields["to_ns"]],
             }
             facts = process.ask(question, TIME_S_MAX, lambda: job.is_cancelled, job.report)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+        return {"file": path.name, **facts}
     finally:
         process.end()
-    return {"file": path.name, **facts}
+        if facts is None:
+            path.unlink(missing_ok=True)

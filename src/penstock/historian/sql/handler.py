@@ -75,6 +75,7 @@ def answer_sql(job: Job, fields: Document) -> Document:
         "catalogue": str(spool.folder / Path(str(fields["catalogue"])).name),
     }
     timeout_s = settings.time_s_max + GRACE_S
+    facts: Document | None = None
     process = borrow(settings.memory_bytes_max, settings.answer_bytes_max)
     try:
         planned = process.ask(plan, timeout_s, lambda: job.is_cancelled)
@@ -89,12 +90,11 @@ def answer_sql(job: Job, fields: Document) -> Document:
                 "limit": fields["limit"],
             }
             facts = process.ask(run, timeout_s, lambda: job.is_cancelled)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+        return {"file": path.name, **facts}
     finally:
         give_back(process)
-    return {"file": path.name, **facts}
+        if facts is None:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
