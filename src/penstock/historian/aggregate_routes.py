@@ -124,37 +124,40 @@ def _add_aggregates(router: APIRouter, aggregates: _Aggregates) -> None:
         return await aggregates.as_csv(principal, request.as_request())
 
 
-def _add_at(router: APIRouter, historian: HistorianWorker, directory: PointDirectory) -> None:
-    async def answer(principal: Principal, request: AtRequest) -> AtAnswer:
-        if len(request.points) * len(request.times) > VALUES_MAX:
-            raise Refused("too_large", f"At most {VALUES_MAX} values at once.")
-        asked = [visible_point(directory, principal, id_) for id_ in request.points]
-        handles = sorted({point.handle for point in asked if point is not None})
-        times = np.array([time_of(text) for text in request.times], np.int64)
-        known = as_of(historian.historian, request.as_of)
-        found, sequence = await historian.query(
-            lambda snapshot: (
-                values_at(
-                    seen(snapshot, known),
-                    handles,
-                    times,
-                    request.interpolation,
-                    treats_uncertain_as_bad=request.treat_uncertain_as_bad,
-                ),
-                seen(snapshot, known).sequence,
+async def _answer_at(
+    historian: HistorianWorker, asked: list[Point | None], request: AtRequest
+) -> AtAnswer:
+    if len(asked) * len(request.times) > VALUES_MAX:
+        raise Refused("too_large", f"At most {VALUES_MAX} values at once.")
+    handles = sorted({point.handle for point in asked if point is not None})
+    times = np.array([time_of(text) for text in request.times], np.int64)
+    known = as_of(historian.historian, request.as_of)
+    found, sequence = await historian.query(
+        lambda snapshot: (
+            values_at(
+                seen(snapshot, known),
+                handles,
+                times,
+                request.interpolation,
+                treats_uncertain_as_bad=request.treat_uncertain_as_bad,
             ),
-            handles,
-        )
-        return AtAnswer(
-            sequence=str(sequence),
-            time_ns=[str(time_ns) for time_ns in times.tolist()],
-            points=[None if point is None else _at(point, found[point.handle]) for point in asked],
-        )
+            seen(snapshot, known).sequence,
+        ),
+        handles,
+    )
+    return AtAnswer(
+        sequence=str(sequence),
+        time_ns=[str(time_ns) for time_ns in times.tolist()],
+        points=[None if point is None else _at(point, found[point.handle]) for point in asked],
+    )
 
+
+def _add_at(router: APIRouter, historian: HistorianWorker, directory: PointDirectory) -> None:
     @router.post("/at")
     async def post_at(principal: Viewer, request: AtRequest) -> AtAnswer:
         """Values of many points at given moments."""
-        return await answer(principal, request)
+        asked = [visible_point(directory, principal, id_) for id_ in request.points]
+        return await _answer_at(historian, asked, request)
 
     @router.get("/points/{point_id}/at")
     async def get_at(
@@ -166,7 +169,7 @@ def _add_at(router: APIRouter, historian: HistorianWorker, directory: PointDirec
         as_of: str = "",
     ) -> AtAnswer:
         """Values of one point at moments that are separated by commas."""
-        existing_point(directory, principal, point_id)
+        point = existing_point(directory, principal, point_id)
         words = [word for word in times.split(",") if word]
         if not 0 < len(words) <= MOMENTS_MAX:
             raise Refused("invalid_request", f"Between 1 and {MOMENTS_MAX} moments.")
@@ -177,7 +180,7 @@ def _add_at(router: APIRouter, historian: HistorianWorker, directory: PointDirec
             treat_uncertain_as_bad=treat_uncertain_as_bad,
             as_of=as_of[:40],
         )
-        return await answer(principal, request)
+        return await _answer_at(historian, [point], request)
 
 
 def _at(point: Point, found: Moments) -> AtView:
