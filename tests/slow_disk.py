@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from penstock.world import AppendFile, SystemDisk
@@ -28,6 +30,15 @@ class HeldDisk(SystemDisk):
         super().__init__()
         self.released = threading.Event()
         self.released.set()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """No sync returns while the block runs; it ends them whatever happens in it."""
+        self.released.clear()
+        try:
+            yield
+        finally:
+            self.released.set()
 
     def append_to(self, path: Path) -> HeldFile:  # type: ignore[override]
         return HeldFile(super().append_to(path), self.released)

@@ -66,25 +66,30 @@ def batch_entry(batch: Batch, receive_ns: int | None) -> Entry:
 
 
 class CommitQueue:
-    """Gathers entries while the previous group is synced; bounded by the credit pools."""
+    """Gathers entries while the previous group is synced; bounded by the credit pools.
+
+    Small records overtake batches that are not written yet: an alarm does not wait for
+    32 MiB of samples on a slow disk. Each of the two keeps its own order.
+    """
 
     def __init__(self, linger_s: float, rows_max: int, bytes_max: int) -> None:
         self._linger_s = linger_s
         self._rows_max = rows_max
         self._bytes_max = bytes_max
-        self._entries: list[Entry] = []
+        self._small: list[Entry] = []
+        self._batches: list[Entry] = []
         self._rows = 0
         self._changed = threading.Condition(threading.Lock())
         self._is_idle = False
         self._is_closed = False
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._small) + len(self._batches)
 
     def put(self, entry: Entry) -> None:
         """Add; wakes the writer only if that changes what it does."""
         with self._changed:
-            self._entries.append(entry)
+            (self._small if entry.is_small else self._batches).append(entry)
             self._rows += entry.rows
             if self._is_idle or self._rows >= self._rows_max:
                 self._changed.notify()
@@ -92,7 +97,7 @@ class CommitQueue:
     def take(self) -> list[Entry]:
         """Wait for a group; empty when the queue is closed and drained."""
         with self._changed:
-            while not self._entries and not self._is_closed:
+            while not len(self) and not self._is_closed:
                 self._is_idle = True
                 self._changed.wait()
             self._is_idle = False
@@ -115,12 +120,13 @@ class CommitQueue:
         return self._is_closed or self._rows >= self._rows_max
 
     def _pop(self) -> list[Entry]:
-        count = size = 0
-        for entry in self._entries:
+        small, self._small = self._small, []
+        size, count = sum(entry.size for entry in small), 0
+        for entry in self._batches:
             size += entry.size
-            if count and size > self._bytes_max:
+            if size > self._bytes_max and (count or small):
                 break
             count += 1
-        group, self._entries = self._entries[:count], self._entries[count:]
-        self._rows -= sum(entry.rows for entry in group)
-        return group
+        batches, self._batches = self._batches[:count], self._batches[count:]
+        self._rows -= sum(entry.rows for entry in batches)
+        return [*small, *batches]
