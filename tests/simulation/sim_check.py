@@ -15,7 +15,8 @@ from penstock.historian.query import Snapshot, raw
 from penstock.model import TextColumn
 
 LIMIT = 100_000
-MEMORIES_MAX = 30
+MEMORIES_MAX = 15
+PINNED_MAX = 2
 
 
 @dataclass(frozen=True)
@@ -138,9 +139,19 @@ def check_history(core: Core, handles: list[int], memory: list[Memory]) -> None:
         assert found == wanted, f"point {handle}: {_difference(found, wanted)}"
         check_last(snapshot, handle, history.newest)
         memory.append(Memory(handle, historian.sequence, wanted))
+        core.pinned.append((snapshot, handle, wanted))
     check_memory(snapshot, [item for item in memory if item.handle in handles])
     del memory[:-MEMORIES_MAX]
+    check_pinned(core)
     assert not historian._store.damage, historian._store.damage
+
+
+def check_pinned(core: Core) -> None:
+    """A query that began long ago still gets the same answer, whatever was replaced meanwhile."""
+    for snapshot, handle, wanted in core.pinned:
+        found = answer(snapshot, handle)
+        assert found == wanted, f"an old query of point {handle}: {_difference(found, wanted)}"
+    del core.pinned[:-PINNED_MAX]
 
 
 def has_caught_up_to(core: Core, sequence: int) -> bool:
@@ -150,8 +161,6 @@ def has_caught_up_to(core: Core, sequence: int) -> bool:
 
 def check_memory(snapshot: Snapshot, memory: list[Memory]) -> None:
     """`as_of` an earlier moment says what was said then."""
-    if not hasattr(snapshot, "at_sequence"):
-        return
     for item in memory:
         then = snapshot.at_sequence(item.sequence)
         found = answer(then, item.handle)

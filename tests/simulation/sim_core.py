@@ -12,12 +12,13 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from sim_loop import VirtualLoop
-from sim_oracle import Oracle
+from sim_oracle import Oracle, Row
 from sqlalchemy import Column, MetaData, Table, Text, create_engine, insert, select
 from sqlalchemy.pool import StaticPool
 
@@ -25,6 +26,9 @@ from penstock.codec.dictionary import DictionaryEntry
 from penstock.codec.layout import Buffer
 from penstock.codec.link import LinkType, decode_acknowledge
 from penstock.historian import Historian, HistorianSettings, HistorianWorker
+from penstock.historian.compaction import compact_once, is_due
+from penstock.historian.encode import DecimalHints
+from penstock.historian.query import Snapshot
 from penstock.link.downlink import Downlink
 from penstock.log import Log, LogRecord, LogSettings
 from penstock.log.projection import Projection
@@ -45,7 +49,8 @@ POINTS = {
     for handle in range(1, 12)
 }
 HANDLES = {id_: handle for handle, (id_, _) in POINTS.items()}
-LOG_LANE, DATABASE_LANE = "log-writer", "database"
+LOG_LANE, DATABASE_LANE, COMPUTE_LANE = "log-writer", "database", "compute"
+SECOND_NS = 1_000_000_000
 
 _metadata = MetaData()
 effects = Table("effects", _metadata, Column("id", Text), Column("sequence", Text))
@@ -127,6 +132,8 @@ class Limits:
 
     log: LogSettings
     historian: HistorianSettings
+    later_ns: int
+    """Compaction thinks that it is so much later: rows of this moment are old enough then."""
 
 
 @dataclass
@@ -143,6 +150,8 @@ class Core:
     worker: HistorianWorker | None = None
     projection: Projection | None = None
     stopping: asyncio.Task[None] | None = None
+    swaps: int = 0
+    pinned: list[tuple[Snapshot, int, list[Row]]] = field(default_factory=list)
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     doors: list[tuple[Callable[[], None], asyncio.Future[Any]]] = field(default_factory=list)
 
@@ -182,7 +191,34 @@ class Core:
         self.projection = projection
         self.spawn(self.worker.run())
         self.spawn(projection.run())
+        self.spawn(log.upkeep.run(log.upkeep.in_thread))
+        self.spawn(self._compact(historian))
         self.spawn(self._make_known(log))
+
+    async def _compact(self, historian: Historian) -> None:
+        """What compute and core do about segments, with a lane in place of the link."""
+        hints, settings = DecimalHints(), self.limits.historian
+        while True:
+            await self.clock.wait_until(self.clock.monotonic_ns() + SECOND_NS)
+            manifest, now_ns = historian.manifest, self.clock.now_ns() + self.limits.later_ns
+            if not is_due(manifest, settings, now_ns):
+                continue
+            work = partial(
+                compact_once,
+                self.disk,
+                SEGMENTS,
+                manifest,
+                settings,
+                hints,
+                lambda _: None,
+                lambda: False,
+                now_ns=now_ns,
+            )
+            with contextlib.suppress(OSError, Refused):
+                proposal = await self.loop.run_in_executor(COMPUTE_LANE, work)
+                if proposal is not None:
+                    await asyncio.to_thread(historian.swap, proposal)
+                    self.swaps += 1
 
     async def _make_known(self, log: Log) -> None:
         """The dictionary comes before the first batch that uses it."""
@@ -301,3 +337,4 @@ class Core:
         self.clock._waiters.clear()
         self.tasks.clear()
         self.doors.clear()
+        self.pinned.clear()

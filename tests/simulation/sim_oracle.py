@@ -94,6 +94,8 @@ class Oracle:
         self.torn: set[int] = set()
         self.unsaid: set[int] = set()
         self.newest = 0
+        self.marked = 0
+        self.suspects: dict[int, int] = {}
         self.taken = 0
         self.history: dict[int, PointHistory] = {}
 
@@ -105,7 +107,9 @@ class Oracle:
         assert record.sequence > self.newest, f"record {record.sequence} comes late"
         before = self.seen.get(self.newest)
         assert before is None or before.receive_ns <= record.receive_ns, "receive time goes back"
-        self.torn |= set(range(self.newest + 1, record.sequence))
+        missing = set(range(self.newest + 1, record.sequence))
+        self.suspects |= {number: self.marked for number in missing if number <= self.marked}
+        self.torn |= missing
         self.newest = record.sequence
         self.seen[record.sequence] = record
         if isinstance(record.payload, Batch):
@@ -131,15 +135,19 @@ class Oracle:
         assert not lost, f"acknowledged and lost: {sorted(lost, key=str)[:3]}"
         events = self.promised_events - set(self.events)
         assert not events, f"acknowledged events lost: {sorted(events)[:3]}"
-        named: set[int] = set()
+        assert self.newest >= self.marked, f"marked as durable: {self.marked}, there: {self.newest}"
+        named: dict[int, int] = {}
         for record in self.seen.values():
             if record.kind == RecordKind.GAP:
                 gap = record.payload
                 assert isinstance(gap, dict)
                 first, last = int(gap["first_sequence"]), int(gap["last_sequence"])  # type: ignore[arg-type]
-                named |= set(range(first, last + 1))
-        assert not named & set(self.seen), "a gap names records that were durable"
-        self.unsaid = self.torn - named
+                for number in range(first, last + 1):
+                    named.setdefault(number, record.sequence)
+        late = [n for n, marked in self.suspects.items() if named.get(n, 0) > marked]
+        assert not late, f"marked as durable and lost: {late[:3]}"
+        assert not named.keys() & self.seen.keys(), "a gap names records that were durable"
+        self.unsaid = self.torn - named.keys()
 
     def _see_batch(self, batch: Batch, sequence: int) -> None:
         key = (batch.origin, batch.sequence)

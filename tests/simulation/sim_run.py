@@ -18,20 +18,22 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import sim_check
 import structlog
-from sim_core import NODE, SEGMENTS, Core, Database, Limits
+from sim_core import LOG_FOLDER, NODE, SEGMENTS, Core, Database, Limits
 from sim_loop import Killed, Lane
 from sim_oracle import Key, Oracle
 from sim_plant import Link, Sender, Source
 
+from penstock.codec.log_file import WATERMARK_BYTES
 from penstock.historian import HistorianSettings
 from penstock.historian.manifest import read_newest
 from penstock.log import LogSettings
+from penstock.log.watermark import WATERMARK_NAME, WatermarkPage
 from penstock.model import Batch, Event, Origin
 from penstock.testing import FakeClock, PowerCut
 from penstock.testing.disk import FakeDisk
 
 SECOND_NS = 1_000_000_000
-HOUR_NS, TEN_YEARS_NS = 3_600 * SECOND_NS, 315_576_000 * SECOND_NS
+HOUR_NS, DAY_NS, TEN_YEARS_NS = (n * SECOND_NS for n in (3_600, 86_400, 315_576_000))
 EVENTS = 1_500
 DOOR = Origin(NODE, 9, 1)
 ROUNDS_MAX = 4_000
@@ -52,17 +54,21 @@ def limits_of(chance: random.Random) -> Limits:
             log_bytes_keep=keep,
             log_bytes_max=most,
             credit_bytes_max=64 * 1024,
+            compress=chance.random() < 0.7,
+            compress_after_s=chance.choice((0, 5)),
         ),
         HistorianSettings.model_construct(
             **(
                 HistorianSettings().model_dump()
                 | {
-                    "head_rows_max": chance.choice((30, 120, 1000)),
+                    "head_rows_max": chance.choice((30, 60, 120, 1000)),
                     "flush_age_s": chance.choice((2, 30)),
                     "query_threads": 1,
+                    "compaction_segments_min": chance.choice((2, 2, 3, 8)),
                 }
             )
         ),
+        chance.choice((0, HOUR_NS, 2 * DAY_NS, 2 * DAY_NS)),
     )
 
 
@@ -77,6 +83,8 @@ class Schedule:
         self.chance = random.Random(self.seed)
         self.disk, self.clock = FakeDisk(), FakeClock()
         self.disk.make_folder(Path("/data"))
+        self.sync_folder = self.disk.medium.sync_folder
+        self.disk.medium.sync_folder = self.doubtful_sync  # type: ignore[method-assign]
         self.oracle, self.database = Oracle(), Database()
         self.limits = limits_of(self.chance)
         self.senders = [Sender(slot, self.oracle, self.chance) for slot in (1, 2, 3)]
@@ -150,12 +158,23 @@ class Schedule:
 
     def drop_core(self) -> None:
         """Its sockets close with it, and what was in them is lost."""
+        mark = WatermarkPage(
+            self.disk.map_page(LOG_FOLDER / WATERMARK_NAME, WATERMARK_BYTES)
+        ).read()
+        if mark is not None:
+            self.oracle.marked = max(self.oracle.marked, mark.sequence)
         if self.core is not None:
+            self._count_life(self.core)
             self.core.kill()
         self.core = None
         for sender in self.senders:
             sender.disconnect()
         self.links.clear()
+
+    def _count_life(self, core: Core) -> None:
+        self.counts["compactions"] += core.swaps
+        if core.log is not None:
+            self.counts["compressed files"] += core.log.upkeep.compressed_files
 
     # --- the outside
 
@@ -231,7 +250,9 @@ class Schedule:
             self.oracle.promised.add(key)
             self.unanswered.discard(key)
 
-        core.ask(core.log.append_batch(batch), on_done)
+        waited_ns = self.chance.choice((None, None, 0, SECOND_NS))
+        receive_ns = None if waited_ns is None else self.clock.now_ns() - waited_ns
+        core.ask(core.log.append_batch(batch, receive_ns), on_done)
 
     def event(self) -> None:
         core = self.core
@@ -312,6 +333,15 @@ class Schedule:
             self.disk.fail_at(at, error)
             at += chance_of(chance, 12)
 
+    def doubtful_sync(self, path: Path) -> None:
+        """Names are where promises hang by a thread: their syncs fail more often than others."""
+        chance = self.chance
+        if not self.is_calm and chance.random() < 0.006:
+            self.disk.fail_at(1, OSError(errno.EIO, "simulated"))
+            if chance.random() < 0.7:
+                self.disk.fail_at(1 + chance_of(chance, 30), chance.choice((Killed(), PowerCut())))
+        self.sync_folder(path)
+
     def fault(self) -> None:
         """At a random call in the near future; or less space, or more."""
         chance, disk = self.chance, self.disk
@@ -337,9 +367,10 @@ class Schedule:
         self.disk.capacity_bytes = None
 
     def finish(self) -> None:
-        """After the last power cut everything must be there, and everything must go on."""
-        self.step(self.crash)
+        """Everything goes on without a restart; after a power cut everything must be there."""
         self.heal()
+        self._settle()
+        self.step(self.crash)
         self._settle()
         assert self.core is not None
         sim_check.check_all(self.core, self.memory)

@@ -31,7 +31,14 @@ def run_all(seeds: range) -> Counter[str]:
 
 def events_of(counts: Counter[str]) -> int:
     """Steps that the scheduler decided, faults included."""
-    outcomes = {"acknowledged", "answers", "power cuts", "kills in a call"}
+    outcomes = {
+        "acknowledged",
+        "answers",
+        "power cuts",
+        "kills in a call",
+        "compactions",
+        "compressed files",
+    }
     return sum(number for name, number in counts.items() if name not in outcomes)
 
 
@@ -43,6 +50,8 @@ def test_no_schedule_loses_doubles_or_alters_anything() -> None:
     assert counts["power cuts"] > 300
     assert counts["kills in a call"] > 30
     assert counts["acknowledged"] > 8_000
+    assert counts["compactions"] > 50
+    assert counts["compressed files"] > 50
 
 
 @pytest.mark.long

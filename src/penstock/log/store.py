@@ -79,6 +79,10 @@ class FileStore:
             if name.endswith((".logz.new", ".logz.new.tmp", ".logz.tmp")) or is_second:
                 self.disk.remove(self.folder / name)
 
+    def is_there(self, file: LogFile) -> bool:
+        """One of its forms is."""
+        return self._has(file.name) or self._has(file.compressed_name)
+
     def is_compressed(self, file: LogFile) -> bool:
         """Only the compressed form is there."""
         try:

@@ -188,9 +188,13 @@ class LogWriter:
             self.incarnation += 1
             self._needs_incarnation = False
         name = LogFile(self.incarnation, self.durable + 1)
-        self._open = _Open(name, self._disk.append_to(self._folder / name.name))
         self.sizes[name] = 0
         self.files = (*self.files, name)
+        try:
+            self._open = _Open(name, self._disk.append_to(self._folder / name.name))
+        except OSError:
+            self._remove_file(name)
+            raise
         return encode_file_header(LogFileHeader(name.incarnation, name.first, now_ns))
 
     def _encode(self, entries: list[Entry], now_ns: int, buffers: list[Buffer]) -> list[LogRecord]:
@@ -276,24 +280,22 @@ class LogWriter:
         target.file.close()
         if target.size == 0:
             self._remove_file(target.name)
-            self._forget_file(target.name)
 
     def _remove_file(self, name: LogFile) -> bool:
         """False if the disk refuses: it stays listed, and no newer one may go before it.
 
-        Files that are gone behind one that is there would be records missing at the next start.
+        Files that are gone behind one that is there would be records missing at the next
+        start, even when that one is the empty left-over of a failed beginning.
         """
         try:
             self._store.remove(name)
         except OSError as error:
             log.warning("log_remove_failed", file=name.name, error=str(error))
-            return False
-        self._forget_file(name)
-        return True
-
-    def _forget_file(self, name: LogFile) -> None:
+            if self._store.is_there(name):
+                return False
         self.files = tuple(file for file in self.files if file != name)
         self.sizes.pop(name, None)
+        return True
 
     # --- limits
 
