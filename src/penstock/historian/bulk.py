@@ -60,24 +60,14 @@ class Filled:
         their rows hold anything.
         """
         self.damaged = []
-        view = memoryview(data)
-        at, size, stored = place.tolist(), table.bytes.tolist(), table.crc.tolist()
-        chosen = np.array(
-            [
-                chunk
-                for chunk in range(len(at))
-                if zlib.crc32(view[at[chunk] : at[chunk] + size[chunk]]) == stored[chunk]
-                and size[chunk] >= _TABLE_BYTES
-            ],
-            np.intp,
-        )
+        chosen = _sound(data, table, place)
         sections, offset = sections_of(data, place[chosen])
         ends = (place + table.bytes)[chosen]
         is_whole = ((offset + sections["bytes"]) <= ends[:, None]).all(axis=1)
         chosen, sections, offset = chosen[is_whole], sections[is_whole], offset[is_whole]
         good = chosen.tolist()
-        if len(good) < len(at):
-            self.damaged = sorted(set(range(len(at))) - set(good))
+        if len(good) < len(table):
+            self.damaged = sorted(set(range(len(table))) - set(good))
         columns = (
             good,
             begin[chosen].tolist(),
@@ -122,6 +112,18 @@ class Filled:
         whole = np.empty(rows, np.int32 if data[0] == 4 else np.int64)
         _unpack(data[1:], whole, rows)
         np.divide(whole, 10.0**digits, out=column)
+
+
+def _sound(data: bytes, table: ChunkTable, place: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """Chunks with the checksum that the table has for them."""
+    view = memoryview(data)
+    columns = place.tolist(), table.bytes.tolist(), table.crc.tolist()
+    sound = [
+        chunk
+        for chunk, (at, size, stored) in enumerate(zip(*columns, strict=True))
+        if size >= _TABLE_BYTES and zlib.crc32(view[at : at + size]) == stored
+    ]
+    return np.array(sound, np.intp)
 
 
 def sections_of(
