@@ -6,6 +6,7 @@ import csv
 import io
 import struct
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
 
@@ -14,9 +15,13 @@ import numpy as np
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from hypothesis import given
+from hypothesis import strategies as st
 
+from penstock.codec.trend import RawPen
 from penstock.historian import Historian, HistorianSettings, HistorianWorker
 from penstock.historian.aggregate_routes import aggregate_routes
+from penstock.historian.answer import broken
 from penstock.historian.routes import routes
 from penstock.log import Log, LogSettings
 from penstock.model import Batch, Flag, Origin, Point, Quality, Refused, ValueKind
@@ -62,6 +67,13 @@ def samples() -> Batch:
     return Batch(ORIGIN, 1, (floats, ints, texts))
 
 
+LOST = [(T0 + 2_000 * S, T0 + 2_100 * S)]
+
+
+def lost_between(from_ns: int, to_ns: int) -> list[tuple[int, int]]:
+    return [span for span in LOST if span[0] < to_ns and span[1] > from_ns]
+
+
 @pytest.fixture
 async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
     disk, clock = FakeDisk(), FakeClock()
@@ -73,7 +85,9 @@ async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncCl
     await log.append_batch(samples())
     await worker.take_available()
     app = FastAPI(telemetry={"tracing": False})
-    app.include_router(routes(worker, Directory(), clock))
+    app.include_router(
+        routes(worker, Directory(), clock, lambda *span: LOST if LOST[0][0] < span[1] else ())
+    )
     app.include_router(aggregate_routes(worker, Directory(), clock))
 
     async def viewer(_: object) -> Principal:
@@ -129,6 +143,41 @@ async def test_a_foreign_point_is_not_found(client: httpx.AsyncClient, id_: UUID
 
     assert (404, "not_found") == (samples_.status_code, samples_.json()["code"])
     assert (404, "not_found") == (table.status_code, table.json()["code"])
+
+
+@pytest.mark.parametrize("mode", ["raw", "envelope"])
+async def test_a_trend_is_broken_where_the_log_has_lost_samples(
+    client: httpx.AsyncClient, mode: str
+) -> None:
+    body = {"points": [str(EMPTY)], "from_ns": str(T0 + 1_000 * S), "to_ns": str(T0 + 3_000 * S)}
+
+    answer = await client.post("/trend", json=body | {"px": 100, "mode": mode})
+
+    *_, gaps = struct.unpack_from("<BBHII", answer.content, 40)
+    assert 1 == gaps
+    assert struct.pack("<qq", *LOST[0]) == answer.content[-16:]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9)), max_size=5),
+    st.lists(st.tuples(st.integers(-20, 70), st.integers(0, 30)), min_size=1, max_size=4),
+)
+def test_gaps_and_lost_spans_are_joined(
+    own: list[tuple[int, int]], lost: list[tuple[int, int]]
+) -> None:
+    """Every moment that either has is in exactly one gap, in order; a moment alone counts."""
+    mine = [(begin, begin + size + 1) for begin, size in own]
+    spans = [(begin, begin + size) for begin, size in lost]
+    pen = RawPen(1, np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.uint8), gaps=mine)
+
+    found = list(broken(pen, spans, 0, 60).gaps)
+
+    expected = {t for begin, end in mine for t in range(begin, end)}
+    expected |= {t for begin, end in spans for t in range(begin, max(end, begin + 1))} & {
+        *range(60)
+    }
+    assert expected == {t for begin, end in found for t in range(begin, end)}
+    assert all(one[1] < other[0] for one, other in pairwise(found))
 
 
 async def test_a_trend_says_state_1_for_what_may_not_be_seen(client: httpx.AsyncClient) -> None:

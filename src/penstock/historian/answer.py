@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,8 @@ PENS_MAX = 16
 CSV_POINTS_MAX = 256
 CSV_HEADER = ("time", "point", "value", "quality", "unit", "simulated")
 Mode = Literal["envelope", "raw", "auto"]
+Span = tuple[int, int]
+_Pen = TypeVar("_Pen", EnvelopePen, RawPen)
 
 # A spreadsheet takes a cell that begins like this for a formula and runs it.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -44,8 +46,12 @@ def trend(
     to_ns: int,
     px: int,
     mode: Mode,
+    lost: Sequence[Span] = (),
 ) -> bytes:
-    """Trend answer; None among the handles is a point that the caller cannot see."""
+    """Trend answer; None among the handles is a point that the caller cannot see.
+
+    `lost`: spans in which samples of any point may be missing; no line goes through them.
+    """
     assert 0 < len(handles) <= PENS_MAX
     known = [handle for handle in handles if handle is not None]
     if mode == "auto":
@@ -53,13 +59,29 @@ def trend(
     if mode == "raw":
         share = RAW_ROWS_MAX // len(handles)
         raw = {handle: raw_pen(snapshot, handle, from_ns, to_ns, share) for handle in set(known)}
+        raw = {handle: broken(pen, lost, from_ns, to_ns) for handle, pen in raw.items()}
         pens = [_NO_RAW_PEN if handle is None else raw[handle] for handle in handles]
         return encode_raw(pens, from_ns, snapshot.sequence)
     grid = grid_of(from_ns, to_ns, px)
     drawn = {handle: envelope(snapshot, handle, grid) for handle in set(known)}
+    drawn = {handle: broken(pen, lost, grid.t0_ns, grid.end_ns) for handle, pen in drawn.items()}
     nothing = _no_pen(grid.columns)
     answer = [nothing if handle is None else drawn[handle] for handle in handles]
     return encode_envelope(answer, grid.t0_ns, grid.dt_ns, grid.columns, snapshot.sequence)
+
+
+def broken(pen: _Pen, lost: Sequence[Span], from_ns: int, to_ns: int) -> _Pen:
+    """The pen with gaps where samples may be missing, in order and without overlap."""
+    if not lost:
+        return pen
+    cut = [(max(begin, from_ns), min(max(end, begin + 1), to_ns)) for begin, end in lost]
+    joined: list[Span] = []
+    for begin, end in sorted([*pen.gaps, *(span for span in cut if span[0] < span[1])]):
+        if joined and begin <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((begin, end))
+    return replace(pen, gaps=joined)
 
 
 def _mode_for(

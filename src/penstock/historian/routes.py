@@ -5,7 +5,7 @@ exist, so that nobody can find out which points there are.
 """
 
 # No `from __future__ import annotations`: FastAPI reads the annotations at run time.
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -77,16 +77,32 @@ class LastAnswer(BaseModel):
     values: list[LastView | None]
 
 
-def routes(historian: HistorianWorker, directory: PointDirectory, clock: Clock) -> APIRouter:
-    """Must be included before the registry's router, whose /points/{id} would take /points/last."""
+LostSpans = Callable[[int, int], Sequence[tuple[int, int]]]
+
+
+def routes(
+    historian: HistorianWorker,
+    directory: PointDirectory,
+    clock: Clock,
+    lost_spans: LostSpans = lambda _from_ns, _to_ns: (),
+) -> APIRouter:
+    """Must be included before the registry's router, whose /points/{id} would take /points/last.
+
+    `lost_spans`: where the log has lost what nobody else has; a trend is broken there.
+    """
     router = APIRouter()
-    _add_trends(router, historian, directory)
+    _add_trends(router, historian, directory, lost_spans)
     _add_last(router, historian, directory, clock)
     _add_samples(router, historian, directory)
     return router
 
 
-def _add_trends(router: APIRouter, historian: HistorianWorker, directory: PointDirectory) -> None:
+def _add_trends(
+    router: APIRouter,
+    historian: HistorianWorker,
+    directory: PointDirectory,
+    lost_spans: LostSpans,
+) -> None:
     @router.post("/trend", response_class=Response)
     async def post_trend(principal: Viewer, request: TrendRequest) -> Response:
         """Columns for a chart: docs/reference/formats/trend.md."""
@@ -96,7 +112,13 @@ def _add_trends(router: APIRouter, historian: HistorianWorker, directory: PointD
         known = as_of(historian.historian, request.as_of)
         answer = await historian.query(
             lambda snapshot: trend(
-                seen(snapshot, known), handles, from_ns, to_ns, request.px, request.mode
+                seen(snapshot, known),
+                handles,
+                from_ns,
+                to_ns,
+                request.px,
+                request.mode,
+                lost_spans(from_ns, to_ns),
             ),
             [handle for handle in handles if handle is not None],
         )
