@@ -74,7 +74,9 @@ def broken(pen: _Pen, lost: Sequence[Span], from_ns: int, to_ns: int) -> _Pen:
     """The pen with gaps where samples may be missing, in order and without overlap."""
     if not lost:
         return pen
-    cut = [(max(begin, from_ns), min(max(end, begin + 1), to_ns)) for begin, end in lost]
+    cut: list[Span] = [
+        (max(begin, from_ns), min(max(end, begin + 1), to_ns)) for begin, end in lost
+    ]
     joined: list[Span] = []
     for begin, end in sorted([*pen.gaps, *(span for span in cut if span[0] < span[1])]):
         if joined and begin <= joined[-1][1]:
