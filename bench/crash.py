@@ -1,0 +1,355 @@
+"""kill -9 and power cuts: what was accepted is there once, to the bit, and nobody repairs anything.
+
+./dev bench crash [--kills 300] [--cuts 100] [--seed 1] [--state FILE] [--resume]: 9 of 10 rounds
+hit a bare writer (log, historian, compaction in one process), the others the whole product.
+The writer's acknowledgements are kept in this process. Cuts alternate between ext4 and xfs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from _kit import emit, percentile, say
+from _volume import Impossible, Volume
+
+WRITER = Path(__file__).with_name("_crash_writer.py")
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+SLOTS = ("1", "2", "3")
+START_S_MAX = 120.0
+RECOVERY_S_MAX = 4.0
+WHOLE_SHARE = 10
+PLACES = ("kill", "ext4", "xfs")
+
+
+@dataclasses.dataclass
+class State:
+    """What a resumed run needs; `accepted` by place and slot are runs of numbers."""
+
+    seed: int
+    folder: str
+    kills: int = 0
+    cuts: int = 0
+    whole_kills: int = 0
+    whole_cuts: int = 0
+    lost: int = 0
+    doubled: int = 0
+    wrong: int = 0
+    manual_repairs: int = 0
+    whole_accepted: int = 0
+    recovery_s: list[float] = dataclasses.field(default_factory=list)
+    failures: list[str] = dataclasses.field(default_factory=list)
+    unproven: list[str] = dataclasses.field(default_factory=list)
+    accepted: dict[str, dict[str, list[int]]] = dataclasses.field(default_factory=dict)
+    sent: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    last_statistics: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(dataclasses.asdict(self)))
+        temporary.replace(path)
+
+
+class Writer:
+    """One life of the bare writer; lines of it as they come."""
+
+    def __init__(self, folder: Path, seed: int, firsts: list[int]) -> None:
+        command = [sys.executable, WRITER, folder, seed, *firsts]
+        self.begin_s = time.monotonic()
+        self.process = subprocess.Popen(
+            [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert self.process.stdout is not None
+        os.set_blocking(self.process.stdout.fileno(), False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self.process.stdout, selectors.EVENT_READ)
+        self._rest = b""
+
+    def lines(self, until_s: float) -> Iterator[bytes]:
+        """Whole lines until the moment, or the end of the process."""
+        assert self.process.stdout is not None
+        while (left := until_s - time.monotonic()) > 0:
+            if not self._selector.select(left):
+                return
+            data = self.process.stdout.read()
+            if not data:
+                return
+            *whole, self._rest = (self._rest + data).split(b"\n")
+            yield from whole
+
+    def end(self) -> list[bytes]:
+        """SIGKILL; the lines that it had still said, and nothing that is cut."""
+        self.process.kill()
+        assert self.process.stdout is not None
+        os.set_blocking(self.process.stdout.fileno(), True)
+        data = self._rest + self.process.stdout.read()
+        self.process.wait()
+        assert self.process.stderr is not None
+        self.complaint = self.process.stderr.read().decode(errors="replace")
+        self.process.stdout.close()
+        self.process.stderr.close()
+        self._selector.close()
+        return data.split(b"\n")[:-1]
+
+
+class Place:
+    """A folder with the oracle of what was accepted there."""
+
+    def __init__(self, state: State, name: str, folder: Path) -> None:
+        self.folder = folder
+        self.state = state
+        self.accepted = {slot: set(state.accepted.get(name, {}).get(slot, [])) for slot in SLOTS}
+        self.sent = state.sent.setdefault(name, dict.fromkeys(SLOTS, 0))
+        self.name = name
+
+    def note(self, line: bytes) -> None:
+        kind, _, rest = line.partition(b" ")
+        if kind == b"a":
+            slot, number = rest.split()
+            self.accepted[slot.decode()].add(int(number))
+
+    def firsts(self) -> list[int]:
+        """The oldest number without an acknowledgement: what came after it is sent again."""
+        found = []
+        for slot in SLOTS:
+            numbers = self.accepted[slot]
+            first = 1 + len(numbers)
+            missing = [n for n in range(1, first + 1) if n not in numbers]
+            found.append(missing[0])
+        return found
+
+    def compare(self, found: dict[str, object]) -> None:
+        """What history holds against what was promised."""
+        state, whole = self.state, found["whole"]
+        assert isinstance(whole, dict)
+        state.doubled += int(str(found["doubled"]))
+        state.wrong += int(str(found["wrong"]))
+        for slot in SLOTS:
+            there = {n for first, last in whole[slot] for n in range(first, last + 1)}
+            missing = self.accepted[slot] - there
+            state.lost += len(missing)
+            if missing:
+                state.failures.append(f"{self.name}: slot {slot} lost {sorted(missing)[:5]}")
+        statistics = found["statistics"]
+        assert isinstance(statistics, dict)
+        state.last_statistics = statistics
+        if statistics.get("damaged_chunks"):
+            state.failures.append(f"{self.name}: damaged chunks")
+
+    def keep(self) -> None:
+        self.state.accepted[self.name] = {slot: sorted(self.accepted[slot]) for slot in SLOTS}
+
+
+def life(place: Place, chance: random.Random, volume: Volume | None) -> None:
+    """Start, wait until it is ready and has been judged, let it write, and end it."""
+    state = place.state
+    is_early = chance.random() < 0.1
+    writer = Writer(place.folder, chance.getrandbits(30), place.firsts())
+    is_judged, until_s = False, writer.begin_s + (chance.random() if is_early else START_S_MAX)
+    for line in writer.lines(until_s):
+        if line == b"ready":
+            state.recovery_s.append(time.monotonic() - writer.begin_s)
+        elif line.startswith(b"history "):
+            place.compare(json.loads(line.partition(b" ")[2]))
+            is_judged = True
+            break
+    if is_judged:
+        for line in writer.lines(
+            time.monotonic() + chance.choice((0.05, 0.4, 1.5)) * chance.random()
+        ):
+            place.note(line)
+    if volume is not None:
+        volume.cut_power()
+    for line in writer.end():
+        place.note(line)
+    if not is_judged and not is_early:
+        state.manual_repairs += 1
+        state.failures.append(f"{place.name}: does not start: {writer.complaint[-500:]}")
+    if volume is not None:
+        volume.remount()
+
+
+def verify(place: Place) -> None:
+    """The last word: start once more and judge."""
+    writer = Writer(place.folder, 0, [])
+    for line in writer.lines(writer.begin_s + START_S_MAX):
+        if line.startswith(b"history "):
+            place.compare(json.loads(line.partition(b" ")[2]))
+            break
+    else:
+        place.state.manual_repairs += 1
+        place.state.failures.append(f"{place.name}: does not start at the end")
+    writer.end()
+
+
+def whole_kills(state: State, count: int, folder: Path) -> None:
+    """The whole product under a device that counts; tests/durability has the oracle."""
+    sys.path[:0] = [str(TESTS), str(TESTS / "durability")]
+    import pytest  # noqa: PLC0415
+    import test_kill  # noqa: PLC0415
+    from counting_server import CountingServer  # noqa: PLC0415
+    from whole import Whole  # noqa: PLC0415
+
+    chance = random.Random(state.seed * 1000 + state.whole_kills)
+    server = CountingServer()
+    product = Whole(folder, server)
+    try:
+        plan = [chance.choice(["core", "core", "field", "both", "tree"]) for _ in range(count)]
+        kills = test_kill.rounds(product, plan, chance)
+        state.whole_accepted += len(server.sent)
+        state.whole_kills += len(kills)
+    except (AssertionError, pytest.fail.Exception) as error:
+        state.wrong += 1
+        state.failures.append(f"whole product: {str(error)[:500]}")
+        state.whole_kills += count
+    finally:
+        product.end()
+        server.close()
+
+
+def whole_cuts(state: State, count: int, volume: Volume) -> None:
+    """The whole product on a volume: what its watermark had called durable must all be there."""
+    sys.path[:0] = [str(TESTS), str(TESTS / "durability")]
+    import pytest  # noqa: PLC0415
+    from counting_server import CountingServer  # noqa: PLC0415
+    from whole import Whole, Witness  # noqa: PLC0415
+
+    chance = random.Random(state.seed * 1000 + state.whole_cuts)
+    server = CountingServer()
+    product = Whole(volume.place / f"whole-{state.whole_cuts}-{os.getpid()}", server)
+    os.sync()
+    witness = Witness(product.home)
+    try:
+        for _ in range(count):
+            begin_s = time.monotonic()
+            product.start()
+            state.recovery_s.append(time.monotonic() - begin_s)
+            product.wait_flowing()
+            server.wait_answers(chance.randint(20, 150))
+            state.whole_accepted += witness.note()
+            volume.cut_power()
+            product.kill_tree()
+            volume.remount()
+            state.whole_cuts += 1
+        product.start()
+        product.wait_flowing()
+        assert product.stop() == 0
+        state.lost += len(witness.lost())
+    except (AssertionError, pytest.fail.Exception) as error:
+        state.wrong += 1
+        state.failures.append(f"whole product, power cut: {str(error)[:500]}")
+    finally:
+        product.end()
+        server.close()
+
+
+def run(state: State, path: Path, kills: int, cuts: int, *, with_whole: bool) -> None:
+    """All rounds that are not done yet, saved after each."""
+    folder = Path(state.folder)
+    bare_kills = kills - kills // WHOLE_SHARE if with_whole else kills
+    bare_cuts = cuts - cuts // WHOLE_SHARE if with_whole else cuts
+    place = Place(state, "kill", folder / "bare")
+    while state.kills < bare_kills:
+        life(place, random.Random(state.seed * 10_007 + state.kills), None)
+        state.kills += 1
+        finish_round(state, path, place)
+    verify(place)
+    with contextlib.ExitStack() as stack:
+        volumes = []
+        for kind in PLACES[1:]:
+            try:
+                volumes.append(Volume(folder, kind))
+                stack.callback(volumes[-1].unmount)
+            except Impossible as error:
+                state.unproven.append(f"{kind}: {error}")
+        places = [Place(state, volume.kind, volume.place / "bare") for volume in volumes]
+        while volumes and state.cuts < bare_cuts:
+            at = state.cuts % len(volumes)
+            life(places[at], random.Random(state.seed * 20_011 + state.cuts), volumes[at])
+            state.cuts += 1
+            finish_round(state, path, places[at])
+        for place in places:
+            verify(place)
+        if with_whole:
+            if state.whole_kills < kills // WHOLE_SHARE:
+                whole_kills(state, kills // WHOLE_SHARE - state.whole_kills, folder)
+                state.save(path)
+            missing = cuts // WHOLE_SHARE - state.whole_cuts
+            for volume in volumes:
+                whole_cuts(state, missing // len(volumes) or missing, volume)
+                state.save(path)
+
+
+def finish_round(state: State, path: Path, place: Place) -> None:
+    place.keep()
+    state.save(path)
+    number = state.kills + state.cuts
+    if number % 10 == 0:
+        accepted = sum(len(place.accepted[slot]) for slot in SLOTS)
+        say(f"{number} rounds, {place.name}: {accepted} accepted, lost {state.lost}")
+
+
+def figures(state: State) -> dict[str, object]:
+    accepted = sum(len(numbers) for slots in state.accepted.values() for numbers in slots.values())
+    found: dict[str, object] = {
+        "kills": state.kills + state.whole_kills,
+        "cuts": state.cuts + state.whole_cuts,
+        "accepted": accepted + state.whole_accepted,
+        "accepted_bare_batches": accepted,
+        "lost": state.lost,
+        "doubled": state.doubled,
+        "wrong": state.wrong,
+        "recovery_s_p99": round(percentile(state.recovery_s, 0.99), 3),
+        "recovery_s_p50": round(percentile(state.recovery_s, 0.5), 3),
+        "manual_repairs": state.manual_repairs,
+        "failures": state.failures[:20],
+        "statistics": state.last_statistics,
+        "seed": state.seed,
+    }
+    if state.unproven:
+        found["power_cuts"] = "UNPROVEN"
+        found["unproven"] = state.unproven
+    return found
+
+
+def is_reached(state: State) -> bool:
+    bad = state.lost + state.doubled + state.wrong + state.manual_repairs + len(state.failures)
+    late = percentile(state.recovery_s, 0.99) > RECOVERY_S_MAX
+    return not bad and not late and not state.unproven
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--cuts", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--state", type=Path, default=Path(tempfile.gettempdir()) / "crash.json")
+    parser.add_argument("--folder", type=Path, help="where the data lies; a temporary folder")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--bare", action="store_true", help="leave the whole product out")
+    options = parser.parse_args()
+    if options.resume and options.state.exists():
+        state = State(**json.loads(options.state.read_text()))
+    else:
+        state = State(
+            options.seed, str(options.folder or tempfile.mkdtemp(prefix="penstock-crash-"))
+        )
+    say(f"state in {options.state}, data in {state.folder}; go on with --resume")
+    run(state, options.state, options.kills, options.cuts, with_whole=not options.bare)
+    emit("crash", figures(state))
+    return 0 if is_reached(state) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
