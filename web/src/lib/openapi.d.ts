@@ -404,6 +404,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/samples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post Samples
+         * @description Raw samples of many points as an Arrow stream, a page at a time.
+         */
+        post: operations["post_samples_api_v1_samples_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sql": {
         parameters: {
             query?: never;
@@ -2009,6 +2029,41 @@ export interface components {
             roles: components["schemas"]["RoleAnswer"][];
         };
         /**
+         * SamplesRequest
+         * @description Samples of points with from <= time < to, as known at `as_of`.
+         */
+        SamplesRequest: {
+            /** Points */
+            points: string[];
+            /**
+             * From
+             * @description RFC 3339, or nanoseconds since 1970.
+             */
+            from: string;
+            /**
+             * To
+             * @description RFC 3339, or nanoseconds since 1970; not included.
+             */
+            to: string;
+            /**
+             * Limit
+             * @default 262144
+             */
+            limit: number;
+            /**
+             * Cursor
+             * @description Of the page before; the first has none.
+             * @default
+             */
+            cursor: string;
+            /**
+             * As Of
+             * @description Log sequence, or RFC 3339 time of receipt.
+             * @default
+             */
+            as_of: string;
+        };
+        /**
          * SamplesView
          * @description A page of samples, bit-equal: integers are decimal strings, no value is null.
          */
@@ -3281,6 +3336,40 @@ export interface operations {
                     "application/json": unknown;
                     "application/octet-stream": unknown;
                     "text/csv": unknown;
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_samples_api_v1_samples_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SamplesRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    "application/vnd.apache.arrow.stream": string;
                 };
             };
             /** @description A problem: what happened and what to do */

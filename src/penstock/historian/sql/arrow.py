@@ -26,6 +26,7 @@ UUID_TYPE = "uuid"
 TYPES: Mapping[str, Callable[[], Any]] = {
     "bool": na.bool_,
     "u8": na.uint8,
+    "u32": na.uint32,
     "i64": na.int64,
     "f64": na.float64,
     "text": na.string,

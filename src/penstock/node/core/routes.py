@@ -14,6 +14,7 @@ from penstock.historian.block_routes import block_routes
 from penstock.historian.export.routes import routes as export_routes
 from penstock.historian.log_gaps.routes import gap_routes
 from penstock.historian.routes import routes as historian_routes
+from penstock.historian.samples.routes import routes as samples_routes
 from penstock.historian.sql.routes import routes as sql_routes
 from penstock.historian.views import last_of
 from penstock.model import ConfigError, Refused
@@ -70,6 +71,7 @@ def build_app(core: "Core") -> PenstockApp:
         historian_routes(parts.historian, parts.registry, parts.clock),
         aggregate_routes(parts.historian, parts.registry, parts.clock),
         block_routes(parts.historian, parts.registry),
+        samples_routes(parts.historian, parts.registry),
         sql_routes(core.questions.sql),
         export_routes(core.questions.exports),
         registry_routes(
