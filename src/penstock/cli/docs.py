@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penstock.cli.verbs import VERBS, Parser
+from penstock.cli.verb import Parser
+from penstock.cli.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from penstock.cli.verbs import Verb
+    from penstock.cli.verb import Verb
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
 HEAD = """# Command line
@@ -20,7 +21,7 @@ HEAD = """# Command line
 <!-- Written by `./dev docs`; do not edit. -->
 
 `penstock VERB`, below in the order of `penstock --help`.
-Without a running Penstock only `check`, `doctor` and `user` work.
+Without a running Penstock only `check`, `doctor`, `backup`, `restore` and `user` work.
 
 | exit code | meaning |
 |---|---|

@@ -2,46 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from penstock import __version__
-from penstock.node.home import Home, default_home
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from penstock.cli.keeping_verbs import BACKUP, RESTORE
+from penstock.cli.verb import Parser, Verb, shared
 
 ROLES = ("viewer", "operator", "engineer", "auditor", "administrator")
 EXIT_CODES = "Exit codes: 0 done, 1 fault, 2 wrong usage."
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose help begins with examples, because that is what most people came for."""
-
-    examples: tuple[str, ...] = ()
-
-    def format_help(self) -> str:
-        """Examples, then what argparse writes."""
-        text = super().format_help()
-        return "\n".join([*self.examples, "", text]) if self.examples else text
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """One verb; `module` is where its `run(options)` lives."""
-
-    name: str
-    summary: str
-    examples: tuple[str, ...]
-    add_arguments: Callable[[Parser], None]
-    about: str = ""
-
-    @property
-    def module(self) -> str:
-        """File of the verb; a dash is no name in Python."""
-        return f"penstock.cli.{self.name.replace('-', '_')}"
 
 
 def build_parser() -> Parser:
@@ -74,22 +42,6 @@ def module_of(name: str) -> str:
     return next(verb.module for verb in VERBS if verb.name == name)
 
 
-def _home(text: str) -> Home:
-    return Home(Path(text).expanduser().absolute())
-
-
-def _shared(parser: Parser) -> None:
-    """What every verb has; the last arguments of its help."""
-    parser.add_argument("--json", action="store_true", help="print JSON for programs")
-    parser.add_argument(
-        "--home",
-        type=_home,
-        metavar="DIR",
-        default=str(default_home()),
-        help="data and configuration (default: $PENSTOCK_HOME, else your own data folder)",
-    )
-
-
 def _up(parser: Parser) -> None:
     parser.add_argument(
         "--demo",
@@ -107,12 +59,12 @@ def _up(parser: Parser) -> None:
         metavar="N",
         help="descriptor that gets one JSON line once everything listens",
     )
-    _shared(parser)
+    shared(parser)
 
 
 def _apply(parser: Parser) -> None:
     parser.add_argument("--plan", action="store_true", help="show what would change")
-    _shared(parser)
+    shared(parser)
 
 
 def _read(parser: Parser) -> None:
@@ -151,7 +103,7 @@ def _read(parser: Parser) -> None:
         metavar="WHEN",
         help="as it was known then: a log sequence, or an RFC 3339 time of receipt",
     )
-    _shared(parser)
+    shared(parser)
 
 
 def _write(parser: Parser) -> None:
@@ -159,7 +111,7 @@ def _write(parser: Parser) -> None:
     parser.add_argument("value", metavar="VALUE", help="number, text, or a label such as RUN")
     parser.add_argument("--reason", required=True, metavar="TEXT", help="why; goes into the audit")
     parser.add_argument("--yes", action="store_true", help="do not ask before sending")
-    _shared(parser)
+    shared(parser)
 
 
 def _query(parser: Parser) -> None:
@@ -173,7 +125,7 @@ def _query(parser: Parser) -> None:
     parser.add_argument(
         "--limit", type=int, metavar="N", help="at most so many rows (table: 1,000)"
     )
-    _shared(parser)
+    shared(parser)
 
 
 def _export(parser: Parser) -> None:
@@ -196,14 +148,14 @@ def _export(parser: Parser) -> None:
         help="of the file (default: by its ending, else parquet)",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", required=True, help="file to write")
-    _shared(parser)
+    shared(parser)
 
 
 def _watch(parser: Parser) -> None:
     parser.add_argument("path", nargs="+", metavar="PATH", help="point, or pattern with * ? [ ]")
     parser.add_argument("--hz", type=float, default=5.0, help="at most so many updates a second")
     parser.add_argument("--count", type=int, metavar="N", help="end after N lines")
-    _shared(parser)
+    shared(parser)
 
 
 def _doctor(parser: Parser) -> None:
@@ -212,7 +164,7 @@ def _doctor(parser: Parser) -> None:
         action="store_true",
         help="rebuild damaged files of the history from the log; the old ones are kept",
     )
-    _shared(parser)
+    shared(parser)
 
 
 def _user(parser: Parser) -> None:
@@ -234,7 +186,7 @@ def _user(parser: Parser) -> None:
     remove = actions.add_parser("remove", help="delete a user", allow_abbrev=False)
     remove.add_argument("name", metavar="NAME", help="name of the user")
     for action in (add, password, remove, actions.add_parser("list", help="show all users")):
-        _shared(action)
+        shared(action)
 
 
 VERBS = (
@@ -248,7 +200,7 @@ VERBS = (
         "check",
         "Find everything that is wrong in penstock.toml and the plant folder, without connecting.",
         ("penstock check --home /var/lib/penstock",),
-        _shared,
+        shared,
     ),
     Verb(
         "apply",
@@ -306,6 +258,8 @@ VERBS = (
         ("penstock doctor", "penstock doctor --repair"),
         _doctor,
     ),
+    BACKUP,
+    RESTORE,
     Verb(
         "user",
         "Make, list and remove users.",
@@ -320,7 +274,7 @@ VERBS = (
         "setup-link",
         "Print a new one-time link for the first administrator.",
         ("penstock setup-link",),
-        _shared,
+        shared,
     ),
-    Verb("ports", "Show where the running Penstock listens.", ("penstock ports --json",), _shared),
+    Verb("ports", "Show where the running Penstock listens.", ("penstock ports --json",), shared),
 )

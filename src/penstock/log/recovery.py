@@ -78,6 +78,11 @@ def recover(folder: Path, disk: Disk, mark: Watermark | None) -> Recovered:
     return state
 
 
+def has_head(store: FileStore, file: LogFile, end: int) -> bool:
+    """Does the file repeat all that older ones said, so that a start needs none of them?"""
+    return _scan_file(file, store.read(file), end).has_head
+
+
 def _scan_newest(store: FileStore, files: list[LogFile]) -> list[_Scanned]:
     scanned: list[_Scanned] = []
     for index in reversed(range(len(files))):

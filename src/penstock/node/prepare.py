@@ -15,6 +15,7 @@ from pathlib import Path
 from penstock.config.settings import FILE_NAME
 from penstock.model import ConfigError, ConfigProblem
 from penstock.node import last_good
+from penstock.node.backup.stage import clear_stages
 from penstock.node.check import Checked, check_home
 from penstock.node.home import FORMAT, Home, lock, lock_holder
 from penstock.security.keys import NodeKeys, key_folder, open_keys
@@ -39,6 +40,7 @@ def prepare(home: Home) -> tuple[Answer, int]:
         )
         return {"fault": sentence}, EXIT_FAULT
     try:
+        clear_stages(home.data)
         keys = open_node_keys(home)
         migrate_if_needed(home)
         checked = check_home(home, keys.node)

@@ -884,6 +884,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Backups
+         * @description The last backup that was made of this node.
+         */
+        get: operations["get_backups_api_v1_backups_get"];
+        put?: never;
+        /**
+         * Post Backup
+         * @description Note a backup that was made with `penstock backup`; it is audited.
+         */
+        post: operations["post_backup_api_v1_backups_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1260,6 +1284,24 @@ export interface components {
             unbroken: boolean;
         };
         /**
+         * BackupView
+         * @description A backup that was made: all accepted log records up to `sequence` are in it.
+         */
+        BackupView: {
+            /** Made Ns */
+            made_ns: string;
+            /** Sequence */
+            sequence: string;
+            /** File Bytes */
+            file_bytes: number;
+            /** Files */
+            files: number;
+            /** Name */
+            name: string;
+            /** Has Keys */
+            has_keys: boolean;
+        };
+        /**
          * BlockView
          * @description Head of a Block; times and sequence are int64 as text, a number that is not finite null.
          */
@@ -1628,6 +1670,13 @@ export interface components {
             server_time_ns: string;
             /** Values */
             values: (components["schemas"]["LastView"] | null)[];
+        };
+        /**
+         * LastBackupView
+         * @description The last backup of this node, null when none was noted.
+         */
+        LastBackupView: {
+            last: components["schemas"]["BackupView"] | null;
         };
         /**
          * LastView
@@ -4250,6 +4299,66 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["penstock__historian__log_gaps__routes__GapsView"];
                 };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_backups_api_v1_backups_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LastBackupView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_backup_api_v1_backups_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BackupView"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem: what happened and what to do */
             default: {

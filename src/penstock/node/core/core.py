@@ -25,6 +25,7 @@ from penstock.node.core.commands import build_commands
 from penstock.node.core.compaction import Compaction
 from penstock.node.core.compute_link import ComputeLink
 from penstock.node.core.field_link import FieldLink
+from penstock.node.core.keeping.backups import Backups
 from penstock.node.core.live_feed import alarm_rows, alarms_document
 from penstock.node.core.pins import Pins
 from penstock.node.core.questions import Questions
@@ -122,6 +123,7 @@ class Core:
         self.pins = Pins(parts.historian, self.compute, parts.disk, spool, parts.clock)
         self.questions = Questions(parts, self.compute, spool)
         self.compaction = Compaction(parts.historian, self.compute, parts.clock)
+        self.backups = Backups(parts.disk, parts.home.data, parts.security)
         self.gaps = GapProjector(parts.log, parts.state, parts.clock, parts.historian)
         self.verification = Verification(
             self.compute,
@@ -264,6 +266,7 @@ class Core:
 
     async def _keep_house(self) -> None:
         """Certificates are renewed and old sessions removed while nobody looks."""
+        await self.backups.note_restored()
         while True:
             await asyncio.sleep(TIDY_S)
             await self.parts.security.tidy()

@@ -1,0 +1,81 @@
+"""Verbs about keeping data: backup, restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock.cli.verb import Verb, shared
+
+if TYPE_CHECKING:
+    from penstock.cli.verb import Parser
+
+
+def _backup(parser: Parser) -> None:
+    parser.add_argument(
+        "to", type=Path, metavar="PLACE", help="a new folder, or a new file that ends with .tar"
+    )
+    parser.add_argument(
+        "--base",
+        type=Path,
+        metavar="BACKUP",
+        help="earlier backup beside it; what never changes is shared with it by hard links",
+    )
+    parser.add_argument(
+        "--with-keys", action="store_true", help="put the node's keys in, sealed by a passphrase"
+    )
+    parser.add_argument(
+        "--passphrase-stdin",
+        action="store_true",
+        help="read the passphrase from standard input instead of asking for it",
+    )
+    parser.add_argument(
+        "--mb-per-s", type=float, default=50.0, metavar="N", help="read so fast (0: no limit)"
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="read the whole backup once more and check it"
+    )
+    shared(parser)
+
+
+def _restore(parser: Parser) -> None:
+    parser.add_argument("backup", type=Path, metavar="BACKUP", help="folder or .tar file")
+    parser.add_argument(
+        "--verify-only", action="store_true", help="check every byte and restore nothing"
+    )
+    parser.add_argument(
+        "--replace", action="store_true", help="move a home that is there aside; nothing is deleted"
+    )
+    parser.add_argument(
+        "--passphrase-stdin",
+        action="store_true",
+        help="read the passphrase of sealed keys from standard input instead of asking for it",
+    )
+    parser.add_argument(
+        "--without-keys", action="store_true", help="leave sealed keys in the backup alone"
+    )
+    shared(parser)
+
+
+BACKUP = Verb(
+    "backup",
+    "Write a whole backup of this node, while it runs or while it is off.",
+    (
+        "penstock backup /mnt/nas/penstock-2026-11-26",
+        "penstock backup /mnt/nas/penstock-2026-11-27 --base /mnt/nas/penstock-2026-11-26",
+        "penstock backup /mnt/stick/penstock.tar --with-keys --verify",
+    ),
+    _backup,
+    "It has its name only once it is whole. Data is taken and shown all the while.",
+)
+
+RESTORE = Verb(
+    "restore",
+    "Make a home from a backup, after every checksum in it was verified.",
+    (
+        "penstock restore /mnt/nas/penstock-2026-11-26 --home /var/lib/penstock",
+        "penstock restore /mnt/stick/penstock.tar --verify-only",
+    ),
+    _restore,
+    "A home that is there already is left alone without --replace.",
+)

@@ -1,0 +1,1 @@
+"""Backup and restore of a whole node: docs/reference/formats/backup.md."""

@@ -1,0 +1,1 @@
+"""Keeping data: what core knows of backups, retention, deletions and size."""
