@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import tempfile
 from dataclasses import dataclass
@@ -72,9 +73,7 @@ class Home:
         """Name of the key folder, made at the first call."""
         path = self.data / "FORMAT"
         if path.exists():
-            document = json.loads(path.read_text())
-            assert document["format"] == FORMAT, f"{path} is of format {document['format']}"
-            return str(document["keys"])
+            return _key_name_in(path)
         from penstock.world import SystemDisk  # noqa: PLC0415 - `penstock --help` imports this file
 
         name, disk = secrets.token_hex(4), SystemDisk()
@@ -82,6 +81,25 @@ class Home:
         # Synced: a power cut that empties it would part the data from its keys for good.
         disk.write_whole(path, [json.dumps({"format": FORMAT, "keys": name}).encode() + b"\n"])
         return name
+
+
+def _key_name_in(path: Path) -> str:
+    """What the file says; ConfigError, because a guess would part the data from its keys."""
+    from penstock.model import ConfigError, ConfigProblem  # noqa: PLC0415 - as above
+
+    try:
+        document = json.loads(path.read_bytes())
+        number, name = document["format"], document["keys"]
+        is_whole = isinstance(name, str) and re.fullmatch("[0-9a-f]{8}", name) is not None
+    except (ValueError, KeyError, TypeError):
+        is_whole, number = False, FORMAT
+    if not is_whole:
+        sentence = "is damaged; restore it from a backup, it names the folder of this data's keys."
+        raise ConfigError([ConfigProblem(str(path), sentence)])
+    if number != FORMAT:
+        sentence = f"is of format {number}, not {FORMAT}; start the Penstock that wrote it."
+        raise ConfigError([ConfigProblem(str(path), sentence)])
+    return str(name)
 
 
 def default_home() -> Path:
