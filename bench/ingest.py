@@ -1,6 +1,6 @@
 """Ingest: CPU and bytes per sample through log with fsync, head, flush and compaction.
 
-./dev bench ingest [--input FILE.parquet] [--rows N] [--runs N] [--only NAME ...]
+./dev bench ingest [--input FILE.parquet] [--rows N] [--runs N] [--peers duckdb,sqlite]
 
 Each run is a process of its own that takes the rows as Batches of 32 Ki samples, as a
 group commit of many senders makes them. Its clock is that of the rows, so that
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
 import json
 import logging
 import os
@@ -262,14 +261,13 @@ def median(runs: list[dict[str, float]]) -> dict[str, float]:
     return {key: round(float(np.median([run[key] for run in runs])), 4) for key in runs[0]}
 
 
-def peers(rows: Rows, ours: dict[str, float], only: list[str] | None) -> dict[str, object]:
-    """What bench/_peers.py measures on the same rows: an object a peer, or why there is none."""
-    if importlib.util.find_spec("_peers") is None:
-        return dict.fromkeys(PEER_BARS, "UNPROVEN")
-    import _peers  # noqa: PLC0415 - written beside this bench, and heavy
-
-    found: dict[str, object] = _peers.measure(rows, ours, only)
-    return found
+def peer_names(text: str) -> list[str]:
+    """Names by commas; none of them is none."""
+    names = [name for name in text.split(",") if name]
+    unknown = [name for name in names if name not in PEER_BARS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no peer {unknown[0]}; there are {', '.join(PEER_BARS)}")
+    return names
 
 
 def verdicts(ours: dict[str, float], others: dict[str, object]) -> dict[str, bool]:
@@ -289,12 +287,14 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="decides which disk is measured")
-    parser.add_argument("--only", nargs="*", help="peers to measure; none without a name")
+    parser.add_argument("--peers", type=peer_names, help="by commas; all if not given")
     parser.add_argument("--one", nargs=2, type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         one(*options.one)
         return 0
+    from _peers import measure  # noqa: PLC0415 - no memory of the process that is measured
+
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         say("rows")
         rows = prepared(Path(name), options.rows, options.input, options.seed)
@@ -303,10 +303,12 @@ def main() -> int:
             runs.append(measured(rows, options.folder or Path(tempfile.gettempdir())))
             say(f"run {number + 1} of {options.runs}: {json.dumps(runs[-1])}")
         ours = median(runs)
-        others = peers(rows, ours, options.only)
+        parent = options.folder or Path(tempfile.gettempdir())
+        others = measure(rows, ours, options.peers, options.runs, parent)
     reached = verdicts(ours, others)
     facts = {"rows": rows.count, "source": rows.source, "good": GOOD, "cores": os.cpu_count()}
-    emit("ingest", {**facts, **ours, **others, "bars": BARS, "is_reached": reached})
+    judged = {"bars": BARS, "peer_bars": PEER_BARS, "is_reached": reached}
+    emit("ingest", {**facts, **ours, **others, **judged})
     return 0 if all(reached.values()) else 1
 
 
