@@ -319,6 +319,7 @@ class Historian:
         except OSError as error:
             _log.warning("segment_not_removed", file=name, detail=str(error))
             return False
+        self._store.forget(name)
         return True
 
     def remove_abandoned(self) -> None:

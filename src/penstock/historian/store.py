@@ -114,6 +114,12 @@ class Store:
         check_chunk(data, size, int(table.crc[chunk]))
         return data
 
+    def forget(self, name: str) -> None:
+        """The file is gone: another may get its name, and must not be read by the old table."""
+        with self._lock:
+            table = self._tables.pop(name, None)
+            self._table_bytes -= 0 if table is None else table.bytes_used()
+
     def _keep(self, name: str, table: ChunkTable) -> None:
         with self._lock:
             if name not in self._tables:
