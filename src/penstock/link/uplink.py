@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from penstock.codec.layout import Buffer
 from penstock.codec.link import (
+    Lane,
     LinkType,
     RangeAcknowledge,
     encode_batch_payload,
@@ -30,13 +31,19 @@ WINDOW_BYTES_MAX = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
+    origin: Origin
     sequence: int
     payload: list[Buffer]
     size: int
+    lane: Lane
 
 
 class Uplink:
-    """Batches of one origin on their way to one receiver."""
+    """Batches on their way to one receiver: of its own origin, and such that bear a number.
+
+    A numbered batch comes from something that outlives the process (an import): whoever
+    sends it again sends the same number, and the receiver takes it once.
+    """
 
     def __init__(self, origin: Origin, window_bytes_max: int = WINDOW_BYTES_MAX) -> None:
         self.origin = origin
@@ -58,8 +65,14 @@ class Uplink:
         """Number a batch and send it as soon as there is a session with credit; its sequence."""
         self._sequence += 1
         batch = Batch(self.origin, self._sequence, tuple(frames), tuple(blocks))
+        self.put_numbered(batch, Lane.LIVE)
+        return self._sequence
+
+    def put_numbered(self, batch: Batch, lane: Lane = Lane.BACKLOG) -> None:
+        """Send a batch under its own origin and sequence; those of one origin in their order."""
         payload = encode_batch_payload(batch)
-        item = _Pending(self._sequence, payload, sum(len(buffer) for buffer in payload))
+        size = sum(len(buffer) for buffer in payload)
+        item = _Pending(batch.origin, batch.sequence, payload, size, lane)
         self._pending.append(item)
         self._unsent.append(item)
         self._pending_bytes += item.size
@@ -69,7 +82,6 @@ class Uplink:
         self.counters["batches"] += 1
         self.counters["rows"] += batch.rows
         self._flush()
-        return self._sequence
 
     @property
     def has_room(self) -> bool:
@@ -105,18 +117,20 @@ class Uplink:
 
     def on_acknowledge(self, item: RangeAcknowledge) -> None:
         """The receiver holds these batches durably."""
-        if item.origin != self.origin:
-            return
         kept: deque[_Pending] = deque()
-        while self._pending and self._pending[0].sequence <= item.last:
-            pending = self._pending.popleft()
-            if pending.sequence < item.first:
+        while self._pending:
+            pending = self._pending[0]
+            is_own = pending.origin == item.origin
+            if is_own and pending.sequence > item.last:
+                break
+            self._pending.popleft()
+            if not is_own or pending.sequence < item.first:
                 kept.append(pending)
                 continue
             self._pending_bytes -= pending.size
             self.counters["acknowledged"] += 1
         self._pending.extendleft(reversed(kept))
-        while self._unsent and item.first <= self._unsent[0].sequence <= item.last:
+        while self._unsent and _is_covered(self._unsent[0], item):
             self._unsent.popleft()
         if self._pending_bytes < self._window_bytes_max:
             self._room.set()
@@ -138,6 +152,10 @@ class Uplink:
             item = self._unsent[0]
             if self._sent_bytes + item.size > self._credit:
                 return
-            session.send(LinkType.BATCH, item.payload)
+            session.send(LinkType.BATCH, item.payload, item.lane)
             self._sent_bytes += item.size
             self._unsent.popleft()
+
+
+def _is_covered(pending: _Pending, item: RangeAcknowledge) -> bool:
+    return pending.origin == item.origin and item.first <= pending.sequence <= item.last

@@ -183,6 +183,21 @@ ERROR_TABLE: dict[str, ErrorEntry] = {
         "The query needs more memory or gives a larger answer than is allowed.",
         "Ask for fewer rows or columns, or aggregate.",
     ),
+    "import_unreadable": ErrorEntry(
+        422,
+        "The file cannot be read as samples.",
+        "Mend the file where `detail` says, or say how it is to be read.",
+    ),
+    "import_open": ErrorEntry(
+        409,
+        "The import has questions that are not answered.",
+        "Answer each of `questions` with the option that it names.",
+    ),
+    "import_rejected": ErrorEntry(
+        422,
+        "Rows of the file do not fit; nothing was imported.",
+        "Mend the file, or leave these rows out with `skip_bad`.",
+    ),
     "bad_request": ErrorEntry(400, "The request is not understood.", "See `detail`."),
     "method_not_allowed": ErrorEntry(
         405, "This address does not know the method.", "See `/api/v1/openapi.json`."

@@ -7,6 +7,7 @@ from pydantic import Field
 from penstock.commands.config import DeskSettings
 from penstock.config.settings import NodeSettings, PlantSettings, Section
 from penstock.historian.config import HistorianSettings
+from penstock.historian.imports.config import ImportSettings
 from penstock.historian.sql.config import SqlSettings
 from penstock.log.config import LogSettings
 from penstock.model.event import Json
@@ -63,3 +64,4 @@ class Settings(Section):
     commands: DeskSettings = DeskSettings()
     compute: ComputeSettings = ComputeSettings()
     sql: SqlSettings = SqlSettings()
+    imports: ImportSettings = ImportSettings()

@@ -64,7 +64,7 @@ class PenstockApp(FastAPI):
         services, settings = self.services, self.services.settings
         app: ASGIApp = super().build_middleware_stack()
         app = OriginGuard(app)
-        app = TimeLimit(app, settings.request_timeout_s)
+        app = TimeLimit(app, settings)
         app = BodyLimit(app, settings)
         app = StageGuard(app, services.security.is_set_up)
         app = HostGuard(app, (*services.host_names, *settings.names))

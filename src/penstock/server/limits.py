@@ -31,6 +31,7 @@ class BodyLimit:
         self._app = app
         self._bytes_max = settings.body_bytes_max
         self._by_path = dict(settings.body_bytes_by_path)
+        self._uploads = dict(settings.uploads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count what is received."""
@@ -55,16 +56,22 @@ class BodyLimit:
         await self._app(scope, receive_counted, send)
 
     def _limit(self, path: str) -> int:
+        if path in self._uploads:
+            return self._uploads[path]
         fitting = [size for prefix, size in self._by_path.items() if path.startswith(prefix)]
         return max(fitting, default=self._bytes_max)
 
 
 class TimeLimit:
-    """Ends a request that has not begun its answer in time; a long download may go on."""
+    """Ends a request that has not begun its answer in time; a long download may go on.
 
-    def __init__(self, app: ASGIApp, timeout_s: float) -> None:
+    An upload may take longer too, but each part of it must come in time.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self._app = app
-        self._timeout_s = timeout_s
+        self._timeout_s = settings.request_timeout_s
+        self._uploads = frozenset(settings.uploads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on under a deadline; WebSockets have none."""
@@ -79,7 +86,15 @@ class TimeLimit:
                         deadline.reschedule(None)
                     await send(message)
 
-                await self._app(scope, receive, send_started)
+                async def receive_in_time() -> Message:
+                    message = await receive()
+                    if message.get("body") and deadline.when() is not None:
+                        now_s = asyncio.get_running_loop().time()
+                        deadline.reschedule(now_s + self._timeout_s)
+                    return message
+
+                is_upload = scope["path"] in self._uploads
+                await self._app(scope, receive_in_time if is_upload else receive, send_started)
         except TimeoutError:
             if not deadline.expired():
                 raise

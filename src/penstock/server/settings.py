@@ -26,7 +26,8 @@ class ServerSettings:
 
     `names` are further host names by which browsers may call this node; they go
     into the certificate and into the Host check. `body_bytes_by_path` raises the
-    limit below a path prefix.
+    limit below a path prefix. `uploads` are exact paths whose body goes to the disk as it
+    comes: its size there, and time as long as it comes.
     """
 
     http: Address | None = Address("127.0.0.1", 8080)
@@ -35,6 +36,7 @@ class ServerSettings:
     names: tuple[str, ...] = ()
     body_bytes_max: int = MEBIBYTE
     body_bytes_by_path: Mapping[str, int] = field(default_factory=dict)
+    uploads: Mapping[str, int] = field(default_factory=dict)
     request_timeout_s: float = 30.0
     requests_per_s: float = 200.0
     requests_burst: int = 600

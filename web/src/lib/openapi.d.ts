@@ -532,6 +532,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Imports
+         * @description Own imports; all of them for who may configure the whole plant.
+         */
+        get: operations["get_imports_api_v1_imports_get"];
+        put?: never;
+        /**
+         * Post Import
+         * @description Upload a file of history; it is looked at, and nothing is imported yet.
+         */
+        post: operations["post_import_api_v1_imports_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports/{import_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Import
+         * @description How far an import is, what it asks, and what its check has found.
+         */
+        get: operations["get_import_api_v1_imports__import_id__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Import
+         * @description End an import that is at work; else forget it. Samples that were sent stay.
+         */
+        delete: operations["delete_import_api_v1_imports__import_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports/{import_id}/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put Options
+         * @description Answer what is asked, or say otherwise; all options at once. A new look follows.
+         */
+        put: operations["put_options_api_v1_imports__import_id__options_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports/{import_id}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post Start
+         * @description Check every row, then import; one that was ended goes on where it was.
+         */
+        post: operations["post_start_api_v1_imports__import_id__start_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/assets": {
         parameters: {
             query?: never;
@@ -1373,6 +1461,16 @@ export interface components {
             };
         };
         /**
+         * Choice
+         * @description One answer: the value of the option, and what it would mean.
+         */
+        Choice: {
+            /** Value */
+            value: string;
+            /** Meaning */
+            meaning: string;
+        };
+        /**
          * ClockView
          * @description The wall clock against the steady one, since the start.
          */
@@ -1527,6 +1625,18 @@ export interface components {
             segments_bytes: number;
         };
         /**
+         * Example
+         * @description A place in the file.
+         */
+        Example: {
+            /** Row */
+            row: number;
+            /** Column */
+            column: string;
+            /** Text */
+            text: string;
+        };
+        /**
          * ExportRequest
          * @description Points by identity, or by a path: a point, or all below an asset ("" = everything).
          */
@@ -1628,6 +1738,184 @@ export interface components {
             bytes_per_sample: number | null;
             /** Screens */
             screens: number;
+        };
+        /**
+         * ImportDetailView
+         * @description An import with the points and the rejects of its check.
+         */
+        ImportDetailView: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /** File Bytes */
+            file_bytes: number;
+            /** Created */
+            created: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "looking" | "open" | "ready" | "checking" | "checked" | "rejected" | "sending" | "done" | "failed" | "cancelled";
+            options: components["schemas"]["Options"];
+            /** Questions */
+            questions: components["schemas"]["Question"][];
+            /** Proposals */
+            proposals: components["schemas"]["Proposal"][];
+            preview: components["schemas"]["PreviewView"];
+            /**
+             * Names
+             * @description How many names are matched, skipped, unknown.
+             */
+            names: {
+                [key: string]: number;
+            };
+            /**
+             * Open Names
+             * @description At most 1,000.
+             */
+            open_names: components["schemas"]["OpenName"][];
+            /**
+             * Rows
+             * @description Rows of the file.
+             */
+            rows: number | null;
+            /**
+             * Samples
+             * @description Samples that the check has found.
+             */
+            samples: number | null;
+            /**
+             * Empty
+             * @description Cells without a value: no samples.
+             */
+            empty: number | null;
+            /**
+             * Repeated
+             * @description Samples that repeat one before them; the history keeps one.
+             */
+            repeated: number | null;
+            /**
+             * Rejected
+             * @description Rows that do not fit, by reason.
+             */
+            rejected: {
+                [key: string]: number;
+            };
+            /** Rows Done */
+            rows_done: number | null;
+            /** Rows Max */
+            rows_max: number | null;
+            /**
+             * Since
+             * @description When the step under way began.
+             */
+            since: string | null;
+            /** Code */
+            code: string;
+            /** Detail */
+            detail: string;
+            /**
+             * Points
+             * @description At most 10,000.
+             */
+            points: components["schemas"]["PointCountView"][];
+            /**
+             * Rejects
+             * @description The first 1,000.
+             */
+            rejects: components["schemas"]["RejectView"][];
+        };
+        /**
+         * ImportView
+         * @description An import. `questions` must be answered before it can start.
+         */
+        ImportView: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /** File Bytes */
+            file_bytes: number;
+            /** Created */
+            created: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "looking" | "open" | "ready" | "checking" | "checked" | "rejected" | "sending" | "done" | "failed" | "cancelled";
+            options: components["schemas"]["Options"];
+            /** Questions */
+            questions: components["schemas"]["Question"][];
+            /** Proposals */
+            proposals: components["schemas"]["Proposal"][];
+            preview: components["schemas"]["PreviewView"];
+            /**
+             * Names
+             * @description How many names are matched, skipped, unknown.
+             */
+            names: {
+                [key: string]: number;
+            };
+            /**
+             * Open Names
+             * @description At most 1,000.
+             */
+            open_names: components["schemas"]["OpenName"][];
+            /**
+             * Rows
+             * @description Rows of the file.
+             */
+            rows: number | null;
+            /**
+             * Samples
+             * @description Samples that the check has found.
+             */
+            samples: number | null;
+            /**
+             * Empty
+             * @description Cells without a value: no samples.
+             */
+            empty: number | null;
+            /**
+             * Repeated
+             * @description Samples that repeat one before them; the history keeps one.
+             */
+            repeated: number | null;
+            /**
+             * Rejected
+             * @description Rows that do not fit, by reason.
+             */
+            rejected: {
+                [key: string]: number;
+            };
+            /** Rows Done */
+            rows_done: number | null;
+            /** Rows Max */
+            rows_max: number | null;
+            /**
+             * Since
+             * @description When the step under way began.
+             */
+            since: string | null;
+            /** Code */
+            code: string;
+            /** Detail */
+            detail: string;
+        };
+        /**
+         * ImportsView
+         * @description Newest first.
+         */
+        ImportsView: {
+            /** Imports */
+            imports: components["schemas"]["ImportView"][];
         };
         /**
          * JobView
@@ -1789,6 +2077,130 @@ export interface components {
             };
         };
         /**
+         * OpenName
+         * @description A name that is no point, or whose unit is not its point's; `near` are paths like it.
+         */
+        OpenName: {
+            /** Name */
+            name: string;
+            /** Rows */
+            rows: number;
+            /** Unit */
+            unit: string;
+            /** Point */
+            point: string;
+            /** Point Unit */
+            point_unit: string;
+            /** Near */
+            near: string[];
+        };
+        /**
+         * Options
+         * @description What may be said about one file; every field that is None or empty is left to the look.
+         */
+        Options: {
+            /**
+             * Encoding
+             * @description Of a CSV file.
+             */
+            encoding?: ("utf-8" | "utf-16" | "cp1252" | "latin-1" | "cp1250" | "cp1251" | "cp437" | "cp850" | "iso8859-15") | null;
+            /**
+             * Delimiter
+             * @description Of a CSV file.
+             */
+            delimiter?: ("," | ";" | "\t" | "|") | null;
+            /**
+             * Header Row
+             * @description Line of the column names, from 1; 0: there are none.
+             */
+            header_row?: number | null;
+            /**
+             * First Row
+             * @description Line of the first sample.
+             */
+            first_row?: number | null;
+            /**
+             * Layout
+             * @description long: a row a sample; wide: a column a point; pairs: a column of times before each column of values.
+             */
+            layout?: ("long" | "wide" | "pairs") | null;
+            /**
+             * Time Columns
+             * @description Date and time, or one.
+             * @default []
+             */
+            time_columns: string[];
+            /** Name Column */
+            name_column?: string | null;
+            /** Value Column */
+            value_column?: string | null;
+            /**
+             * Quality Column
+             * @description Empty text: there is none.
+             */
+            quality_column?: string | null;
+            /**
+             * Ignored Columns
+             * @default []
+             */
+            ignored_columns: string[];
+            /** Decimal */
+            decimal?: ("dot" | "comma") | null;
+            /** Time Format */
+            time_format?: ("ymd" | "dmy" | "mdy" | "epoch_s" | "epoch_ms" | "epoch_us" | "epoch_ns") | null;
+            /**
+             * Zone
+             * @description IANA name for times without an offset.
+             */
+            zone?: string | null;
+            /**
+             * Double Hour
+             * @description Which of the two hours is meant at the end of daylight saving.
+             */
+            double_hour?: ("order" | "first" | "second") | null;
+            /** Quality Words */
+            quality_words?: {
+                [key: string]: "good" | "uncertain" | "bad";
+            };
+            /**
+             * Names
+             * @description Names of the file to paths or UUIDs of points; "" leaves a name out.
+             */
+            names?: {
+                [key: string]: string;
+            };
+            /**
+             * Asset
+             * @description Names are looked for below it first.
+             * @default
+             */
+            asset: string;
+            /**
+             * Skip Unknown
+             * @description Leave out names that are no points.
+             * @default false
+             */
+            skip_unknown: boolean;
+            /**
+             * Ignore Units
+             * @description Take values whose unit is not the point's.
+             * @default false
+             */
+            ignore_units: boolean;
+            /**
+             * Skip Bad
+             * @description Leave out rows that do not fit.
+             * @default false
+             */
+            skip_bad: boolean;
+            /**
+             * Replace
+             * @description Values replace those of the same time.
+             * @default false
+             */
+            replace: boolean;
+        };
+        /**
          * PasswordBody
          * @description Another password.
          */
@@ -1837,6 +2249,25 @@ export interface components {
             states: {
                 [key: string]: string[];
             };
+        };
+        /**
+         * PointCountView
+         * @description What came for one point.
+         */
+        PointCountView: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Path */
+            path: string;
+            /** Count */
+            count: number;
+            /** First */
+            first: string;
+            /** Last */
+            last: string;
         };
         /**
          * PointDetailView
@@ -1974,6 +2405,22 @@ export interface components {
             density?: ("comfortable" | "compact") | null;
         };
         /**
+         * PreviewView
+         * @description The first rows as they stand in the file.
+         */
+        PreviewView: {
+            /**
+             * Columns
+             * @default []
+             */
+            columns: string[];
+            /**
+             * Rows
+             * @default []
+             */
+            rows: string[][];
+        };
+        /**
          * ProblemView
          * @description A place to look at and what is wrong there.
          */
@@ -2013,6 +2460,38 @@ export interface components {
             last_exit: number | null;
         };
         /**
+         * Proposal
+         * @description What was read off the file without doubt, and from what.
+         */
+        Proposal: {
+            /** Id */
+            id: string;
+            /** Value */
+            value: string;
+            /** Because */
+            because: string;
+        };
+        /**
+         * Question
+         * @description What a file leaves open; `id` is the option that answers it.
+         */
+        Question: {
+            /** Id */
+            id: string;
+            /** Text */
+            text: string;
+            /**
+             * Choices
+             * @default []
+             */
+            choices: components["schemas"]["Choice"][];
+            /**
+             * Examples
+             * @default []
+             */
+            examples: components["schemas"]["Example"][];
+        };
+        /**
          * QueueView
          * @description A queue with its limit.
          */
@@ -2028,6 +2507,23 @@ export interface components {
              * @enum {string}
              */
             unit: "bytes" | "works";
+        };
+        /**
+         * RejectView
+         * @description A row that does not fit; of a wide file one cell of it.
+         */
+        RejectView: {
+            /**
+             * Row
+             * @description Line of the file; of Parquet the number of the row from 1.
+             */
+            row: number;
+            /** Column */
+            column: string;
+            /** Text */
+            text: string;
+            /** Reason */
+            reason: string;
         };
         /**
          * ResolveBody
@@ -2283,6 +2779,18 @@ export interface components {
             chunks_read: number;
             /** Rows Read */
             rows_read: number;
+        };
+        /**
+         * StartRequest
+         * @description How to start.
+         */
+        StartRequest: {
+            /**
+             * Dry Run
+             * @description Check all rows and send nothing.
+             * @default false
+             */
+            dry_run: boolean;
         };
         /**
          * StepView
@@ -3649,6 +4157,203 @@ export interface operations {
                     "text/csv; charset=utf-8": string;
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_imports_api_v1_imports_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportsView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_import_api_v1_imports_post: {
+        parameters: {
+            query: {
+                name: string;
+            };
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The file as it is: CSV or Parquet. */
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_import_api_v1_imports__import_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportDetailView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_import_api_v1_imports__import_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_options_api_v1_imports__import_id__options_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Options"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_start_api_v1_imports__import_id__start_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportView"];
                 };
             };
             /** @description A problem: what happened and what to do */

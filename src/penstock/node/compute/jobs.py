@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
     from uuid import UUID
 
-    from penstock.model import Block, Frame, ValueKind
+    from penstock.model import Batch, Block, Frame, ValueKind
     from penstock.model.event import Json
     from penstock.world import Clock, Disk
 
@@ -40,6 +40,7 @@ class Doors:
     loop: asyncio.AbstractEventLoop
     ask: Callable[[Document], Awaitable[Document]]
     put: Callable[[Sequence[Frame], Sequence[Block]], Coroutine[None, None, int]]
+    put_numbered: Callable[[Batch], Coroutine[None, None, None]]
     wait_acknowledged: Callable[[], Coroutine[None, None, None]]
     name_point: Callable[[UUID, ValueKind, str], Coroutine[None, None, int]]
 
@@ -101,6 +102,11 @@ class Job:
         """Send a Batch to the log, as soon as there is room; its sequence of this origin."""
         self.check_cancelled()
         return self._wait(self.doors.put(frames, blocks))
+
+    def put_numbered(self, batch: Batch) -> None:
+        """Send a Batch under its own number, which stays when it is sent again."""
+        self.check_cancelled()
+        self._wait(self.doors.put_numbered(batch))
 
     def wait_acknowledged(self) -> None:
         """Wait until everything that was put is durable in the log."""
@@ -205,10 +211,34 @@ def export(job: Job, fields: Document) -> Document:
     return write_export_file(job, fields)
 
 
+def import_look(job: Job, fields: Document) -> Document:
+    """Say what a file is and what it leaves open."""
+    from penstock.historian.imports.handler import look_at_file  # noqa: PLC0415
+
+    return look_at_file(job, fields)
+
+
+def import_check(job: Job, fields: Document) -> Document:
+    """Turn a file into batches on disk."""
+    from penstock.historian.imports.handler import check_file  # noqa: PLC0415
+
+    return check_file(job, fields)
+
+
+def import_send(job: Job, fields: Document) -> Document:
+    """Send prepared batches to the log."""
+    from penstock.historian.imports.handler import send_prepared  # noqa: PLC0415
+
+    return send_prepared(job, fields)
+
+
 HANDLERS: dict[str, Handler] = {
     "ping": ping,
     "sql": sql,
     "export": export,
+    "import_look": import_look,
+    "import_check": import_check,
+    "import_send": import_send,
     "compact": compact,
     "verify": verify,
     "repair": repair,
@@ -221,7 +251,9 @@ CLASS_OF: dict[str, str] = {
     "verify": "upkeep",
     "repair": "upkeep",
     "compress_log": "upkeep",
-    "import": "import",
+    "import_look": "question",
+    "import_check": "import",
+    "import_send": "import",
     "export": "export",
 }
 """By operation, the class whose threads it shares; "question" for all others."""

@@ -17,6 +17,8 @@ from penstock.node.loop import run
 from penstock.world import SystemClock, SystemDisk
 
 SLOT = 2
+# An import waits for the log rather than fill what live data needs: few batches are under way.
+WINDOW_BYTES_MAX = 6 * 1024 * 1024
 # When memory ends, this process goes first: it loses a question, core would lose the plant.
 OOM_SCORE = b"500"
 
@@ -24,7 +26,7 @@ OOM_SCORE = b"500"
 async def serve(home: Path, node: UUID) -> bool:
     """Until the supervisor says stop, or goes away; whether a job is still at work then."""
     clock = SystemClock()
-    uplink = Uplink(Origin(node, SLOT, clock.now_ns()))
+    uplink = Uplink(Origin(node, SLOT, clock.now_ns()), WINDOW_BYTES_MAX)
     service = ComputeService(clock, SystemDisk(), uplink, home / "data")
     await serve_child(service)
     return service.is_busy

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from penstock.codec.link import LinkHeader
     from penstock.link.session import Session
     from penstock.link.uplink import Uplink
-    from penstock.model import Block, Frame, ValueKind
+    from penstock.model import Batch, Block, Frame, ValueKind
     from penstock.model.event import Json
     from penstock.world import Clock, Disk
 
@@ -88,6 +88,10 @@ class ComputeService(ChildService):
             await self._uplink.wait_room()
             return self._uplink.put(frames, blocks)
 
+        async def put_numbered(batch: Batch) -> None:
+            await self._uplink.wait_room()
+            self._uplink.put_numbered(batch)
+
         async def name_point(id_: UUID, kind: ValueKind, path: str) -> int:
             handle = self._handles.name(id_, kind, path)
             if fresh := self._handles.take_fresh():
@@ -98,6 +102,7 @@ class ComputeService(ChildService):
             loop=asyncio.get_running_loop(),
             ask=lambda question: session.query(question, None),
             put=put,
+            put_numbered=put_numbered,
             wait_acknowledged=self._uplink.wait_acknowledged,
             name_point=name_point,
         )

@@ -189,6 +189,7 @@ class Core:
                 group.create_task(self.status.sampler.run(), name="sampler"),
                 group.create_task(self.pins.run(), name="pins"),
                 group.create_task(self.compaction.run(), name="compaction"),
+                group.create_task(self.questions.run(), name="questions"),
                 group.create_task(self.gaps.run(), name="gaps"),
                 group.create_task(self.verification.run(), name="verification"),
             ]

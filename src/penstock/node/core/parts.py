@@ -68,7 +68,7 @@ class Parts:
 async def open_parts(home: Home, settings: Settings) -> Parts:
     """Bind first, so that a busy port is said at once; then open what lies on disk."""
     clock, disk = SystemClock(), SystemDisk()
-    listen = listen_settings(settings.server, home.socket)
+    listen = listen_settings(settings, home.socket)
     bound = bind(listen)
     keys = open_keys(key_folder(home.key_name()))
     certificates = Certificates(
@@ -100,13 +100,15 @@ async def open_parts(home: Home, settings: Settings) -> Parts:
     )
 
 
-def listen_settings(settings: ListenSettings, unix: Path) -> ServerSettings:
+def listen_settings(settings: Settings, unix: Path) -> ServerSettings:
     """Addresses of penstock.toml, overridden by the environment (tests, `penstock up --http`)."""
+    server = settings.server
     return ServerSettings(
-        http=_address(os.environ.get("PENSTOCK_HTTP", settings.http)),
-        https=_address(os.environ.get("PENSTOCK_HTTPS", settings.https)),
+        http=_address(os.environ.get("PENSTOCK_HTTP", server.http)),
+        https=_address(os.environ.get("PENSTOCK_HTTPS", server.https)),
         unix=unix,
-        names=settings.names,
+        names=server.names,
+        uploads={"/api/v1/imports": settings.imports.file_bytes_max},
     )
 
 

@@ -1,4 +1,4 @@
-"""SQL and exports joined to this node: its registry, its compute, its audit, its spool."""
+"""SQL, exports and imports joined to this node: its registry, its compute, its audit, its spool."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from penstock.historian.export.desk import ExportDesk
 from penstock.historian.export.routes import ExportRoutes
+from penstock.historian.imports.desk import ImportDesk
 from penstock.historian.sql.desk import PointFile, SqlDesk
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Questions:
-    """The two desks of core for what compute answers with a file."""
+    """The desks of core for files: those that compute answers with, and those that it reads."""
 
     def __init__(self, parts: Parts, compute: ComputeLink, spool: Spool) -> None:
         def points() -> Snapshot:
@@ -28,7 +29,22 @@ class Questions:
         self.sql = SqlDesk(compute, point_file, spool.folder, points, settings, record)
         desk = ExportDesk(compute, point_file, spool.folder, parts.clock, record)
         self.exports = ExportRoutes(desk, parts.historian.historian.pin, points, record)
+        self.imports = ImportDesk(
+            compute,
+            parts.disk,
+            parts.home.data,
+            parts.clock,
+            points,
+            parts.settings.imports,
+            parts.settings.plant.zone,
+            record,
+        )
+
+    async def run(self) -> None:
+        """Go on with the imports that the last process left, for ever."""
+        await self.imports.run()
 
     async def close(self) -> None:
-        """End the exports that run."""
+        """End the exports that run, and leave the imports to the next process."""
         await self.exports.desk.close()
+        await self.imports.close()

@@ -12,6 +12,7 @@ from penstock.commands.routes import command_router
 from penstock.historian.aggregate_routes import aggregate_routes
 from penstock.historian.block_routes import block_routes
 from penstock.historian.export.routes import routes as export_routes
+from penstock.historian.imports.routes import import_routes
 from penstock.historian.log_gaps.routes import gap_routes
 from penstock.historian.routes import routes as historian_routes
 from penstock.historian.samples.routes import routes as samples_routes
@@ -75,6 +76,7 @@ def build_app(core: "Core") -> PenstockApp:
         samples_routes(parts.historian, parts.registry),
         sql_routes(core.questions.sql),
         export_routes(core.questions.exports),
+        import_routes(core.questions.imports),
         registry_routes(
             lambda: parts.registry.snapshot,
             lambda id_: limits_of(core.rule_worker.rules, id_),
