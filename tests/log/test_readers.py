@@ -209,3 +209,51 @@ async def test_nothing_is_taken_from_a_reader_that_blocks(
 
     assert 1 == log.first_sequence
     assert 0 == slow.dropped
+
+
+async def test_what_a_person_has_deleted_leaves_the_log_whatever_its_size(
+    open_log: OpenLog,
+) -> None:
+    """A small plant keeps its log for years; what was deleted must not stay there so long."""
+    log = await open_log(settings=SMALL)
+    historian = log.declare_reader("historian", blocks=True)
+    await fill(log, historian, 20)
+    before, files = log.durable, log.statistics()["files"]
+    log.retention.forget(before - 5)
+
+    await fill(log, historian, 3, first=21)
+
+    assert log.first_sequence > before - 5
+    assert log.durable > before
+    assert 1 == files
+    assert 3 <= sum(item.kind == RecordKind.BATCH for item in everything(log))
+
+
+async def test_a_reader_that_has_not_taken_it_holds_it_all_the_same(open_log: OpenLog) -> None:
+    log = await open_log(settings=SMALL)
+    historian = log.declare_reader("historian", blocks=True)
+    await log.append_batch(batch(1))
+    log.retention.forget(log.durable)
+    await log.append_batch(batch(2))
+    await log.append_batch(batch(3))
+    assert 1 == log.first_sequence
+
+    await fill(log, historian, 2, first=4)
+
+    assert log.first_sequence > 1
+
+
+async def test_a_log_that_forgot_opens_again_with_all_that_it_knows(open_log: OpenLog) -> None:
+    log = await open_log(settings=SMALL)
+    historian = log.declare_reader("historian", blocks=True)
+    await fill(log, historian, 20)
+    log.retention.forget(log.durable)
+    await fill(log, historian, 2, first=21)
+    await log.close()
+
+    again = await open_log(settings=SMALL)
+    again.declare_reader("historian", blocks=True)
+    for number in range(1, 23):
+        await again.append_batch(batch(number))
+
+    assert 22 == again.statistics()["duplicates"]

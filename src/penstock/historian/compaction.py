@@ -82,7 +82,7 @@ def compact_once(
             )
             if plan is None:
                 return None
-            added = _Run(disk, folder, manifest, plan, hints, damage).write(report, is_cancelled)
+            added = Run(disk, folder, manifest, plan, hints, damage).write(report, is_cancelled)
         except Unreadable as error:
             damage[error.name] = error.detail
             unreadable.add(error.name)
@@ -95,8 +95,8 @@ def compact_once(
         return Proposal(manifest.version, names, added)
 
 
-class _Run:
-    """One compaction under way: its sources and the files that it writes."""
+class Run:
+    """One rewriting under way: its sources, and the files that it writes into `target`."""
 
     def __init__(
         self,
@@ -106,14 +106,17 @@ class _Run:
         plan: Plan,
         hints: DecimalHints,
         damage: dict[str, str],
+        target: Path | None = None,
     ) -> None:
         self._disk = disk
         self._folder = folder
+        self._target = target or folder
+        self._rest_generation = 0
         self._manifest = manifest
         self._plan = plan
         self._hints = hints
         self._damage = damage
-        self._files: dict[int, _NewFile] = {}
+        self._files: dict[int, NewFile] = {}
         self._taken = {info.name for info in manifest.segments} | set(disk.list(folder))
         infos = [source.info for source in plan.sources]
         self._after = min(info.after for info in infos)
@@ -189,19 +192,19 @@ class _Run:
             pieces = [block.pieces[chunk] for chunk in index.tolist()]
             self._file(slot).writer.copy(block.table.take(index), pieces)
 
-    def _file(self, slot: int) -> _NewFile:
+    def _file(self, slot: int) -> NewFile:
         if slot not in self._files:
             self._files[slot] = self._opened(slot)
         return self._files[slot]
 
-    def _opened(self, slot: int) -> _NewFile:
+    def _opened(self, slot: int) -> NewFile:
         """A new file under a name that no file has."""
         plan = self._plan
         is_rest = slot == len(plan.days)
         first_sequence = min(source.info.first_sequence for source in plan.sources)
         if is_rest:
             oldest = min(source.info.first_ns for source in plan.sources)
-            day, generation = _date_of(oldest), 0
+            day, generation = _date_of(oldest), self._rest_generation
         else:
             day, generation = _date_of(int(plan.days[slot]) * DAY_NS), plan.generation[slot]
         while segment_name(day, first_sequence, generation) in self._taken:
@@ -211,10 +214,10 @@ class _Run:
             day, generation, self._after, self._until, self._manifest.incarnation
         )
         name = (day, generation, first_sequence, self._after, self._until)
-        return _NewFile(self._disk, self._folder, name, header, self._hints, is_final=not is_rest)
+        return NewFile(self._disk, self._target, name, header, self._hints, is_final=not is_rest)
 
 
-class _NewFile:
+class NewFile:
     """A segment that is being written; `name` is what SegmentInfo begins with."""
 
     def __init__(

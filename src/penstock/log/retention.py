@@ -90,6 +90,7 @@ class Retention:
     origin: Origin
     time: ReceiveTime
     readers: list[ReaderHandle] = field(default_factory=list)
+    forget_until: int = 0
     _newest_ns: dict[LogFile, int] = field(default_factory=dict)
     _told: dict[tuple[str, int], Entry] = field(default_factory=dict)
     _durable: set[tuple[str, int]] = field(default_factory=set)
@@ -111,6 +112,13 @@ class Retention:
         self.readers.append(handle)
         return handle
 
+    def forget(self, until: int) -> None:
+        """Records up to sequence `until` go as soon as no reader holds their files any more.
+
+        For what a person has deleted; the file that grows now ends with its next group.
+        """
+        self.forget_until = max(self.forget_until, until)
+
     def departures(
         self, files: Sequence[LogFile], sizes: Mapping[LogFile, int], count: int
     ) -> list[Departure]:
@@ -124,7 +132,8 @@ class Retention:
             return found
         for file, following in pairwise(files):
             is_many = count - len(found) > FILES_KEEP
-            if total <= self.settings.log_bytes_keep and not is_many:
+            is_unwanted = file.first <= self.forget_until
+            if total <= self.settings.log_bytes_keep and not is_many and not is_unwanted:
                 break
             behind = [item for item in readers if item.position < following.first - 1]
             losses = [self._loss(item, total, (file, following)) for item in behind]

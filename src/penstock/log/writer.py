@@ -155,7 +155,7 @@ class LogWriter:
 
     def _write(self, entries: list[Entry], outcome: Outcome) -> None:
         size = sum(entry.size for entry in entries)
-        if self._open is not None and self._open.size + size > self._settings.file_bytes_max:
+        if self._open is not None and self._must_end(self._open, size):
             self.close()
             self._delete_files()
         now_ns = self.clock.now_ns()
@@ -164,7 +164,7 @@ class LogWriter:
         buffers: list[Buffer] = []
         has_head = False
         if self._open is None:
-            has_head = self._head.is_due(self._received, self.sizes)
+            has_head = self._head.is_due(self._received, self.sizes) or self._has_unwanted_head()
             buffers.append(self._begin_file(receive_ns))
         if has_head:
             outcome.folded += self._fold()
@@ -177,6 +177,16 @@ class LogWriter:
         if has_head:
             self._head.headed = self._open.name
         self._publish(entries, records, outcome)
+
+    def _must_end(self, file: _Open, size: int) -> bool:
+        """The file has no room for so many bytes, or holds records that shall go."""
+        is_unwanted = file.name.first <= self.retention.forget_until
+        return is_unwanted or file.size + size > self._settings.file_bytes_max
+
+    def _has_unwanted_head(self) -> bool:
+        """The newest file with a head shall go: nothing may rest on it."""
+        headed = self._head.headed
+        return headed is not None and headed.first <= self.retention.forget_until
 
     def _fold(self) -> list[Origin]:
         """Before a checkpoint repeats them: former lives of senders that are over."""
@@ -320,7 +330,8 @@ class LogWriter:
     def _delete_files(self) -> list[Departure]:
         """Delete what may go; the rest of what should, because it needs a gap record first."""
         is_small = self.log_bytes <= self._settings.log_bytes_keep
-        if len(self.files) < 2 or (is_small and len(self.files) <= FILES_KEEP):
+        is_wanted = self.files[:1] and self.files[0].first > self.retention.forget_until
+        if len(self.files) < 2 or (is_small and is_wanted and len(self.files) <= FILES_KEEP):
             return []
         if not self.sealed_lock.acquire(blocking=False):
             return []
