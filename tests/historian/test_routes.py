@@ -131,7 +131,7 @@ async def test_samples_are_exact_and_paged(client: httpx.AsyncClient) -> None:
     assert [str(2**53 + 1), "-1", "0"] == first["value"]
     assert ["5"] == second["value"]
     assert second["cursor"] is None
-    assert [0.1, None, None, -0.0] == level["value"]
+    assert [0.1, None, "Infinity", -0.0] == level["value"]
     assert [192, 2, 192, 192] == level["quality"]
     assert [0, int(Flag.NO_VALUE), 0, 0] == level["flags"]
 

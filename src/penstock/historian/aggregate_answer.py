@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 
-from penstock.historian.answer import CsvPoint, guarded, quality_word
+from penstock.historian.answer import INFINITIES, CsvPoint, guarded, quality_word
 from penstock.historian.results import Column, Info
 from penstock.model.point import NAME_BY_KIND
 from penstock.model.time import format_ns
@@ -97,10 +97,12 @@ def _times(time_ns: npt.NDArray[np.int64], is_there: npt.NDArray[np.bool_]) -> l
 
 
 def json_values(value: npt.NDArray[np.generic], is_there: npt.NDArray[np.bool_]) -> list[JsonValue]:
-    """float64 as numbers, integers and texts as text, null for NaN, infinity and nothing."""
+    """float64 as numbers, integers, texts and infinities as text, null for NaN and nothing."""
     if value.dtype == np.float64:
-        known = is_there & np.isfinite(value)
+        known = is_there & ~np.isnan(value)
         pairs = zip(value.tolist(), known.tolist(), strict=True)
+        if np.isinf(value).any():
+            return [INFINITIES.get(item, item) if there else None for item, there in pairs]
         return [item if there else None for item, there in pairs]
     pairs = zip(value.tolist(), is_there.tolist(), strict=True)
     return [
@@ -127,7 +129,7 @@ def _csv_lines(
     times = [None] * len(values) if column.time_ns is None else column.time_ns.tolist()
     for number, value in enumerate(values):
         time_ns = times[number]
-        text = repr(value) if isinstance(value, float) else value or ""
+        text = _csv_text(value, column)
         yield (
             edges[number],
             edges[number + 1],
@@ -139,6 +141,13 @@ def _csv_lines(
             info_words(int(column.info[number])),
             unit,
         )
+
+
+def _csv_text(value: JsonValue, column: Column) -> str:
+    """Numbers as Python reads and writes them, infinities too."""
+    if value is None:
+        return ""
+    return repr(float(value)) if column.value.dtype == np.float64 else str(value)
 
 
 def info_words(info: int) -> str:

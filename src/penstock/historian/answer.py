@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PENS_MAX = 16
 CSV_POINTS_MAX = 256
+INFINITIES = {float("inf"): "Infinity", float("-inf"): "-Infinity"}
+"""JSON has no number for these; the words are those of JavaScript's Number()."""
 CSV_HEADER = ("time", "point", "value", "quality", "unit", "simulated")
 Mode = Literal["envelope", "raw", "auto"]
 Span = tuple[int, int]

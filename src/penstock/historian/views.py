@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from penstock.historian.answer import cells
+from penstock.historian.answer import INFINITIES, cells
 
 if TYPE_CHECKING:
     from penstock.historian.columns import Columns
@@ -44,9 +44,12 @@ def last_view(point: Point, rows: LastRows, row: int) -> LastView | None:
 
 
 def json_value(item: float | str | None) -> JsonValue:
-    """float64 as a number, int64 as text (JavaScript has 53 bits), NaN and infinity as null."""
+    """float64 as a number, int64 as text (JavaScript has 53 bits), NaN as null.
+
+    An infinity can be a good value (a ratio by zero), so it is the word that Number() reads.
+    """
     if isinstance(item, float):
-        return item if math.isfinite(item) else None
+        return None if math.isnan(item) else INFINITIES.get(item, item)
     return None if item is None else str(item)
 
 

@@ -71,6 +71,9 @@ test("an int64 keeps its digits as text", () => {
 
 const shown: [number | bigint | null, number | null, Language, string][] = [
   [2184, 0, "de", "2\u202f184"],
+  [Infinity, 1, "en", "∞"],
+  [-Infinity, 1, "de", "\u2212∞"],
+  [NaN, 1, "en", "–"],
   [12.02, 2, "de", "12,02"],
   [12.02, 2, "en", "12.02"],
   [-7.5, 1, "en", "\u22127.5"],

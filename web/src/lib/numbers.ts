@@ -101,7 +101,8 @@ export function format(
 ): string {
   if (value === null || value === undefined) return "–";
   if (typeof value === "bigint") return signed(value < 0n, group(String(value).replace("-", "")));
-  if (!Number.isFinite(value)) return "–";
+  if (Number.isNaN(value)) return "–";
+  if (!Number.isFinite(value)) return signed(value < 0, "∞");
   const size = Math.abs(value);
   const decimal = MARKS[language].decimal;
   if (size >= 1e15 || (size !== 0 && decimals === null && (size < 1e-4 || size >= 1e9))) {

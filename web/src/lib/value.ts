@@ -16,11 +16,15 @@ export function valueText(
   return format(value, point.kind === "int" ? null : point.decimals, language);
 }
 
-/** A value as JSON carries it: int64 arrives as digits in a string and becomes a BigInt again. */
+/**
+ * A value as JSON carries it: int64 arrives as digits in a string and becomes a BigInt again,
+ * an infinity as the word that Number() reads.
+ */
 export function fromJson(
   value: JsonValue,
   point: Pick<Point, "kind">,
 ): number | bigint | string | null {
   if (typeof value !== "string" || point.kind === "text") return value;
+  if (point.kind === "float") return Number(value);
   return /^-?\d+$/.test(value) ? BigInt(value) : value;
 }
