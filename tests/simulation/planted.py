@@ -220,6 +220,13 @@ BUGS = (
         is_rare=True,
     ),
     Bug(
+        "a table outlives its file, whose name comes again",
+        "historian/historian.py",
+        "        self._store.forget(name)\n",
+        "",
+        is_rare=True,
+    ),
+    Bug(
         "a swap removes files before the commit",
         "historian/historian.py",
         "            following = self._swapped(proposal)\n",

@@ -24,7 +24,7 @@ from sqlalchemy.pool import StaticPool
 
 from penstock.codec.dictionary import DictionaryEntry
 from penstock.codec.layout import Buffer
-from penstock.codec.link import LinkType, decode_acknowledge
+from penstock.codec.link import Lane, LinkType, decode_acknowledge
 from penstock.historian import Historian, HistorianSettings, HistorianWorker
 from penstock.historian.compaction import compact_once, is_due
 from penstock.historian.encode import DecimalHints
@@ -119,7 +119,7 @@ class SimSession:
         self.frames: deque[tuple[LinkType, bytes]] = deque()
         self._on_send = on_send
 
-    def send(self, type_: LinkType, payload: Sequence[Buffer]) -> None:
+    def send(self, type_: LinkType, payload: Sequence[Buffer], _lane: Lane = Lane.LIVE) -> None:
         data = b"".join(bytes(buffer) for buffer in payload)
         if self._on_send is not None:
             self._on_send(type_, data)

@@ -42,7 +42,7 @@ def events_of(counts: Counter[str]) -> int:
     return sum(number for name, number in counts.items() if name not in outcomes)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_no_schedule_loses_doubles_or_alters_anything() -> None:
     counts = run_all(range(SEEDS))
 
