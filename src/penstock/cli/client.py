@@ -20,6 +20,7 @@ from penstock.cli.outcome import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from penstock.cli.document import Document
     from penstock.node.home import Home
@@ -82,6 +83,15 @@ class Client:
         """The answer of POST; each call has an Idempotency-Key of its own."""
         return _parsed(self._ask("POST", path, body or {}))
 
+    def upload(self, path: str, file: Path) -> Document:
+        """The answer of POST with a file as its body, read as it is sent."""
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(file.stat().st_size),
+        }
+        with file.open("rb") as body, self._open("POST", path, body, headers) as answer:
+            return _parsed(answer.read(ANSWER_BYTES_MAX))
+
     def put(self, path: str, body: Document) -> None:
         """PUT without an answer."""
         self._ask("PUT", path, body)
@@ -110,15 +120,21 @@ class Client:
 
     @contextmanager
     def _open(
-        self, method: str, path: str, body: Document | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        body: Document | BinaryIO | None,
+        headers: Mapping[str, str],
     ) -> Iterator[http.client.HTTPResponse]:
         """The answer, to be read inside the block; whatever goes wrong is a Fault."""
         connection = _UnixConnection(str(self._home.socket), TIMEOUT_S)
         given = {"Idempotency-Key": str(uuid.uuid4()), "Accept": "application/json", **headers}
-        data = None
-        if body is not None:
+        data: bytes | BinaryIO | None = None
+        if isinstance(body, dict):
             given["Content-Type"] = "application/json"
             data = json.dumps(body).encode()
+        elif body is not None:
+            data = body
         try:
             connection.request(method, BASE + path, data, given)
             answer = connection.getresponse()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,9 @@ class Verb:
 
     @property
     def module(self) -> str:
-        """File of the verb; a dash is no name in Python."""
-        return f"penstock.cli.{self.name.replace('-', '_')}"
+        """File of the verb; a dash is no name in Python, nor is one of its own words."""
+        word = self.name.replace("-", "_")
+        return f"penstock.cli.{word}_" if iskeyword(word) else f"penstock.cli.{word}"
 
 
 def _home(text: str) -> Home:

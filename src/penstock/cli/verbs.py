@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from penstock import __version__
+from penstock.cli.import_verb import IMPORT
 from penstock.cli.keeping_verbs import BACKUP, RESTORE
 from penstock.cli.verb import Parser, Verb, shared
 
@@ -258,6 +259,7 @@ VERBS = (
         ("penstock doctor", "penstock doctor --repair"),
         _doctor,
     ),
+    IMPORT,
     BACKUP,
     RESTORE,
     Verb(

@@ -146,13 +146,14 @@ def _header(rows: Rows, first: int, hinted: int, options: Options) -> int | None
 
 
 def _headings(rows: Rows, first: int, header: int | None) -> list[Heading]:
-    width = max(len(row) for row in rows[first : first + 50])
+    """As many as there are names: a `12,5` that a comma has cut must not pass for a column."""
+    filled = max(len(row) for row in rows[first : first + 50])
+    width = filled if header is None else len(rows[header])
     if width > COLUMNS_MAX:
         raise Refused("import_unreadable", f"The file has more than {COLUMNS_MAX} columns.")
     if header is None:
         return [Heading(str(place + 1)) for place in range(width)]
-    cells = rows[header] + [""] * (width - len(rows[header]))
-    found = [split_unit(cell) for cell in cells]
+    found = [split_unit(cell) for cell in rows[header]]
     if rows[0][:1] == ["TOA5"] and header == 1:
         units = rows[2] + [""] * width
         found = [Heading(h.name, units[at].strip()) for at, h in enumerate(found)]
