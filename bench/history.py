@@ -1,9 +1,10 @@
 """History: how long questions take, how many times faster than DuckDB, and that they are right.
 
-./dev bench history [--days 365] [--points 5000] [--keep FOLDER] [--only queries cold writing]
+./dev bench history [--days 365] [--points 5000] [--keep FOLDER]
+                    [--only queries cold writing imports]
 
 The figures of one part do not depend on the others. Every answer is compared with numpy
-on the generated rows. What importing costs is added by the import's own part.
+on the generated rows. `imports` sends files through a real compute process, link and log.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from _history import (
     opened,
     values_of_many,
 )
+from _import import imports
 from _kit import memory_mb, percentile, run_parts, say
 
 from penstock.codec.trend import EnvelopePen
@@ -62,6 +64,7 @@ BARS = {
     "hourly_mean_30d_ms": "<= 10",
     "envelope_cold_ms": "<= 200",
     "ack_p99_ratio": "<= 2",
+    "import_rows_per_s": ">= 1000000",
 }
 Figures = dict[str, object]
 
@@ -345,7 +348,7 @@ def main() -> int:
         return run_parts("history", PARTS, options, BARS)
 
 
-PARTS = {"queries": queries, "cold": cold, "writing": writing}
+PARTS = {"queries": queries, "cold": cold, "writing": writing, "imports": imports}
 
 if __name__ == "__main__":
     sys.exit(main())
