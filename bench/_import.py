@@ -92,9 +92,11 @@ class Node:
         one, two = socket.socketpair()
         self.control.send({"op": "link", "peer": "core", "fds": 1}, (two.fileno(),))
         two.close()
+        is_up = asyncio.Event()
+        link.on_up.append(is_up.set)
         await link.connect(one)
         async with asyncio.timeout(60):
-            await link._is_up.wait()
+            await is_up.wait()
         figures = await self._imported(link, log, worker, kind)
         following.cancel()
         await link.close()

@@ -448,3 +448,33 @@ async def test_a_receiver_remembers_over_its_own_restart(uplink: Uplink) -> None
 
     assert [2] == two.sequences
     assert isinstance(link.receiver, Receiver)
+
+
+# --- batches with a number of their own
+
+
+async def test_numbered_batches_keep_their_origin_and_are_taken_once(
+    uplink: Uplink, log: MemoryLog
+) -> None:
+    """An import is sent by one process and again by the next: the receiver takes it once."""
+    other = Origin(ORIGIN.node, 3, 99)
+    numbered = [Batch(other, number, (frame([1], [number], [1.5]),)) for number in (1, 2, 3)]
+    first = await Link.up(uplink, log)
+    put(uplink, 1)
+    await uplink.wait_acknowledged()
+    for batch in numbered:
+        uplink.put_numbered(batch)
+    await uplink.wait_acknowledged()
+    await first.cut()
+    again = Uplink(Origin(ORIGIN.node, ORIGIN.slot, 8))
+    second = await Link.up(again, log)
+    for batch in numbered:
+        again.put_numbered(batch)
+    await again.wait_acknowledged()
+    await second.cut()
+
+    assert [(99, 1), (99, 2), (99, 3)] == [
+        (batch.origin.incarnation, batch.sequence) for batch in log.batches if batch.origin == other
+    ]
+    assert 3 == log.duplicates
+    assert 0 == again.statistics()["pending_bytes"]
