@@ -47,6 +47,20 @@ def test_a_rule_of_an_unknown_point_is_found(run, plant: Path) -> None:
     assert "There is no point 'Works/Line 2/speed'" in run("check", "--home", str(plant)).stdout
 
 
+def test_check_finds_a_wrong_age_and_a_rule_of_retention_that_counts_for_nothing(
+    run, plant: Path
+) -> None:
+    rule = "[[historian.retention]]\npoints = '{}'\nkeep = '{}'\n"
+    (plant / "penstock.toml").write_text(rule.format("Works/*", "90 days"))
+    assert "retention.0.keep: '90 days' is no age" in run("check", "--home", str(plant)).stdout
+
+    both = rule.format("*", "90d") + rule.format("Works/Line 1/speed", "5y")
+    (plant / "penstock.toml").write_text(both)
+    done = run("check", "--home", str(plant))
+    assert 0 == done.returncode
+    assert "historian.retention.1: counts for no point" in done.stdout
+
+
 def test_a_plaintext_address_off_this_machine_is_refused(run, plant: Path) -> None:
     (plant / "penstock.toml").write_text('[server]\nhttp = "0.0.0.0:8080"\n')
 

@@ -66,6 +66,7 @@ def operations(rig: Rig) -> list[tuple[str, str, str]]:
         "t0_ns": "1790000000000000000",
         "user_id": user["id"],
         "export_id": str(uuid.uuid4()),
+        "deletion_id": str(uuid.uuid4()),
         "import_id": str(uuid.uuid4()),
     }
     return [

@@ -1,4 +1,4 @@
-"""Verbs about keeping data: backup, restore."""
+"""Verbs about keeping data: backup, restore, delete, size."""
 
 from __future__ import annotations
 
@@ -57,6 +57,21 @@ def _restore(parser: Parser) -> None:
     shared(parser)
 
 
+def _delete(parser: Parser) -> None:
+    parser.add_argument("--path", metavar="PATH", help="a point, or everything below an asset")
+    parser.add_argument(
+        "--from", dest="begin", metavar="TIME", help="RFC 3339, or a span back from now such as 7d"
+    )
+    parser.add_argument("--to", dest="end", metavar="TIME", help="end, not included")
+    parser.add_argument("--reason", metavar="TEXT", help="why; goes into the audit")
+    parser.add_argument(
+        "--confirm", metavar="PHRASE", help="the phrase that is asked for otherwise"
+    )
+    parser.add_argument("--list", action="store_true", help="show deletions and their state")
+    parser.add_argument("--undo", metavar="ID", help="show the data of a deletion again")
+    shared(parser)
+
+
 BACKUP = Verb(
     "backup",
     "Write a whole backup of this node, while it runs or while it is off.",
@@ -78,4 +93,15 @@ RESTORE = Verb(
     ),
     _restore,
     "A home that is there already is left alone without --replace.",
+)
+
+DELETE = Verb(
+    "delete",
+    "Delete samples of a span by hand.",
+    (
+        "penstock delete --path 'Works/Door 3' --from 7d --to 1h --reason 'asked by the visitor'",
+        "penstock delete --undo 0d9f6c1e-5d0e-4f34-9b5a-6f0a3f6f8f5d",
+    ),
+    _delete,
+    "They are hidden at once and can be shown again until the grace is over, a day by default.",
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from penstock import __version__
 from penstock.cli.import_verb import IMPORT
-from penstock.cli.keeping_verbs import BACKUP, RESTORE
+from penstock.cli.keeping_verbs import BACKUP, DELETE, RESTORE
 from penstock.cli.verb import Parser, Verb, shared
 
 ROLES = ("viewer", "operator", "engineer", "auditor", "administrator")
@@ -262,6 +262,7 @@ VERBS = (
     IMPORT,
     BACKUP,
     RESTORE,
+    DELETE,
     Verb(
         "user",
         "Make, list and remove users.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from penstock.historian.retention import RULES_MAX, RetentionRule
+
 
 class HistorianSettings(BaseModel):
     """When the newest samples leave memory, and what a query may cost."""
@@ -51,4 +53,16 @@ class HistorianSettings(BaseModel):
         ge=1_048_576,
         le=1_073_741_824,
         description="Memory for the chunk tables of segments that queries have read.",
+    )
+    retention: tuple[RetentionRule, ...] = Field(
+        (),
+        max_length=RULES_MAX,
+        strict=False,
+        description="How long which points are kept: the section below. Without a rule, for ever.",
+    )
+    deletion_grace_h: float = Field(
+        24.0,
+        ge=0,
+        le=8_760,
+        description="Hours in which a deletion can be undone; its data is hidden meanwhile.",
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from penstock.historian.columns import values_of
-from penstock.model import Frame, TextColumn, ValueKind
+from penstock.model import Flag, Frame, Quality, TextColumn, ValueKind
 from penstock.model.frame import FRAME_KINDS
 
 if TYPE_CHECKING:
@@ -94,6 +94,22 @@ class LastTable:
             self._text.update(zip(point.tolist(), frame.value.take(rows).to_list(), strict=True))
         else:
             self.bits[point] = frame.value[rows].view(np.uint64)
+
+    def withdraw(self, handles: npt.NDArray[np.uint32], from_ns: int, to_ns: int) -> None:
+        """Newest samples within a span were deleted: the points have no value until the next."""
+        known = handles[handles < len(self.kind)]
+        time_ns = self.time_ns[known]
+        gone = known[(self.kind[known] != 0) & (time_ns >= from_ns) & (time_ns < to_ns)]
+        if not len(gone):
+            return
+        self.cursor += 1
+        self.change[gone] = self.cursor
+        is_int = self.kind[gone] == ValueKind.INT
+        self.bits[gone] = np.where(is_int, np.uint64(0), np.float64(np.nan).view(np.uint64))
+        self.quality[gone] = Quality.BAD_NOT_AVAILABLE
+        self.flags[gone] |= np.uint8(Flag.NO_VALUE)
+        for point in gone[self.kind[gone] == ValueKind.TEXT].tolist():
+            self._text[point] = ""
 
     def rows(self, handles: npt.ArrayLike) -> LastRows:
         """Newest samples; a handle that was never seen has kind 0."""

@@ -66,7 +66,7 @@ class HistorianWorker:
         await self._follower.wait_taken(sequence)
 
     async def flush_now(self) -> None:
-        """Write everything that was read to a segment."""
+        """Write everything that was read to a segment; also while `run` goes on."""
         await self._wait_flushed()
         self._start_flush()
         await self._wait_flushed()
@@ -129,9 +129,11 @@ class HistorianWorker:
         self._flush = asyncio.create_task(self._write_sealed(), name="historian-flush")
 
     async def _wait_flushed(self) -> None:
-        if self._flush is not None:
-            await asyncio.shield(self._flush)
-            self._flush = None
+        """No flush is under way when this returns, whoever else waited and began the next."""
+        while (flush := self._flush) is not None:
+            await asyncio.shield(flush)
+            if self._flush is flush:
+                self._flush = None
 
     async def _write_sealed(self) -> None:
         """Write the sealed head, again and again while the disk refuses."""

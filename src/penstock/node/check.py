@@ -18,6 +18,7 @@ from sqlalchemy.exc import DatabaseError
 
 from penstock.config.loader import FOLDER, load_plant
 from penstock.config.settings import load_settings
+from penstock.historian.retention import unused
 from penstock.model import ConfigError, ConfigProblem
 from penstock.node.configuration import field_document, placeholder_id, system_points
 from penstock.node.field.configuration import plan_connectors
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from penstock.config import Plant
     from penstock.node.home import Home
     from penstock.node.settings import ListenSettings
-    from penstock.registry.plan import StoredPoint
+    from penstock.registry.plan import RegistryPlan, StoredPoint
 
 _NO_NODE = UUID(int=0)
 PORT_MAX = 65_535
@@ -86,6 +87,7 @@ def check_home(home: Home, node: UUID = _NO_NODE) -> Checked:
         new_id=lambda: UUID(int=next(numbers)),
     )
     problems += planned.problems
+    problems += _unused_retention(settings, planned)
     files = read_rule_files(home.root / FOLDER / "rules")
     rules = load_rules(files, planned.points)
     problems += rules.problems
@@ -136,6 +138,18 @@ def _listen_problems(settings: ListenSettings) -> list[ConfigProblem]:
         if path and not Path(path).is_file():
             problems.append(ConfigProblem(f"{place}.{name}", f"there is no file {path}."))
     return problems
+
+
+def _unused_retention(settings: Settings, planned: RegistryPlan) -> list[ConfigProblem]:
+    """A rule that counts for no point is nearly always a typo in its pattern."""
+    rules = settings.historian.retention
+    types = {asset.path: asset.type for asset in planned.assets}
+    points = [(point, types.get(point.asset)) for point in planned.points]
+    message = "counts for no point: no path fits, or an earlier rule takes them all."
+    return [
+        ConfigProblem(f"penstock.toml: historian.retention.{n}", message, is_warning=True)
+        for n in unused(rules, points)
+    ]
 
 
 def _plan_connectors(plant: Plant) -> tuple[list[tuple[str, str]], list[ConfigProblem]]:

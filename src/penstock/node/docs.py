@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel
 
+from penstock.historian.retention import RetentionRule
 from penstock.model.errors import ERROR_TABLE
 from penstock.model.quality import Quality
 from penstock.model.units.labels import known_units
@@ -47,6 +48,9 @@ def settings() -> str:
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
         parts.append(f"## [{name}]\n\n{_first_line(model)}\n\n{_fields(model)}")
+        if name == "historian":
+            told = f"{_first_line(RetentionRule)} What is left out fits every point."
+            parts.append(f"### [[historian.retention]]\n\n{told}\n\n{_fields(RetentionRule)}")
     return "\n\n".join(parts)
 
 
@@ -124,8 +128,9 @@ def _default(field: FieldInfo) -> str:
 
 
 def _limits(field: FieldInfo) -> str:
+    noun = " entries" if isinstance(field.default, tuple) else " characters"
     words = [
-        f"{sign}{getattr(rule, name):g}{' characters' if 'length' in name else ''}"
+        f"{sign}{getattr(rule, name):g}{noun if 'length' in name else ''}"
         for rule in field.metadata
         for name, sign in _BOUNDS.items()
         if getattr(rule, name, None) is not None

@@ -996,6 +996,110 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Retention
+         * @description The rules of retention and what has gone by each.
+         */
+        get: operations["get_retention_api_v1_retention_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/points/{point_id}/kept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Kept
+         * @description For how long the point is kept, since when it is, and spans that were deleted.
+         */
+        get: operations["get_kept_api_v1_points__point_id__kept_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deletions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Deletions
+         * @description Deletions by hand, newest first.
+         */
+        get: operations["get_deletions_api_v1_deletions_get"];
+        put?: never;
+        /**
+         * Post Deletion
+         * @description Propose a deletion; nothing is changed. It lasts 10 minutes.
+         */
+        post: operations["post_deletion_api_v1_deletions_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deletions/{deletion_id}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm Deletion
+         * @description Delete: the data is hidden within moments, and final when the grace is over.
+         */
+        post: operations["confirm_deletion_api_v1_deletions__deletion_id__confirm_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deletions/{deletion_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Cancel Deletion
+         * @description Forget a proposal, or show hidden data again as it was.
+         */
+        delete: operations["cancel_deletion_api_v1_deletions__deletion_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1607,6 +1711,93 @@ export interface components {
             last_ns: string;
         };
         /**
+         * DeletedSpanView
+         * @description A span of a point that somebody has deleted; `undo_until_ns` null: it is final.
+         */
+        DeletedSpanView: {
+            /** Id */
+            id: string;
+            /** From Ns */
+            from_ns: string;
+            /** To Ns */
+            to_ns: string;
+            /** Deleted Ns */
+            deleted_ns: string;
+            /** Undo Until Ns */
+            undo_until_ns: string | null;
+        };
+        /**
+         * DeletionConfirmation
+         * @description The phrase of the proposal, typed by a person.
+         */
+        DeletionConfirmation: {
+            /** Phrase */
+            phrase: string;
+        };
+        /**
+         * DeletionOrder
+         * @description What to delete: a point, or everything below an asset.
+         */
+        DeletionOrder: {
+            /** Path */
+            path: string;
+            /** From */
+            from: string;
+            /** To */
+            to: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * DeletionView
+         * @description A deletion. `phrase` confirms a proposal; `backup` may still hold the data, as may copies.
+         */
+        DeletionView: {
+            /** Id */
+            id: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "proposed" | "working" | "hidden" | "done" | "cancelled" | "failed";
+            /** By */
+            by: string;
+            /** Path */
+            path: string;
+            /** Points */
+            points: number;
+            /** From Ns */
+            from_ns: string;
+            /** To Ns */
+            to_ns: string;
+            /** Reason */
+            reason: string;
+            /** Phrase */
+            phrase: string;
+            /** Rows */
+            rows: number;
+            /** Bytes */
+            bytes: number;
+            /** Proposed Ns */
+            proposed_ns: string;
+            /** Hidden Ns */
+            hidden_ns: string | null;
+            /** Ends Ns */
+            ends_ns: string | null;
+            /** Detail */
+            detail: string;
+            /** Backup */
+            backup: string | null;
+        };
+        /**
+         * DeletionsView
+         * @description Newest first.
+         */
+        DeletionsView: {
+            /** Deletions */
+            deletions: components["schemas"]["DeletionView"][];
+        };
+        /**
          * DiskView
          * @description Space of the data folder's file system.
          */
@@ -1949,6 +2140,18 @@ export interface components {
             cursor?: string | null;
         };
         JsonValue: unknown;
+        /**
+         * KeptView
+         * @description For how long a point is kept; what is not there because of that is no gap of the plant.
+         */
+        KeptView: {
+            /** Keep */
+            keep: string;
+            /** Kept Since Ns */
+            kept_since_ns: string | null;
+            /** Deleted */
+            deleted: components["schemas"]["DeletedSpanView"][];
+        };
         /**
          * LastAnswer
          * @description Newest samples in the order of the request; null where there is none.
@@ -2554,6 +2757,32 @@ export interface components {
             detail: string | null;
             /** Problem */
             problem: string | null;
+        };
+        /**
+         * RetentionRuleView
+         * @description A rule of penstock.toml, and what has gone by it.
+         */
+        RetentionRuleView: {
+            /** Words */
+            words: string;
+            /** Keep */
+            keep: string;
+            /** Rows */
+            rows: number;
+            /** Bytes */
+            bytes: number;
+        };
+        /**
+         * RetentionView
+         * @description Rules in their order; `executed_ns` is the receive time up to which they were applied.
+         */
+        RetentionView: {
+            /** Executed Ns */
+            executed_ns: string | null;
+            /** Is Paused */
+            is_paused: boolean;
+            /** Rules */
+            rules: components["schemas"]["RetentionRuleView"][];
         };
         /**
          * RoleAnswer
@@ -5064,6 +5293,194 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_retention_api_v1_retention_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_kept_api_v1_points__point_id__kept_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                point_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_deletions_api_v1_deletions_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletionsView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_deletion_api_v1_deletions_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeletionOrder"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletionView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_deletion_api_v1_deletions__deletion_id__confirm_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deletion_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeletionConfirmation"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletionView"];
+                };
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_deletion_api_v1_deletions__deletion_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deletion_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletionView"];
+                };
             };
             /** @description A problem: what happened and what to do */
             default: {

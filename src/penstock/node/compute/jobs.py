@@ -232,6 +232,13 @@ def import_send(job: Job, fields: Document) -> Document:
     return send_prepared(job, fields)
 
 
+def erase(job: Job, fields: Document) -> Document:
+    """Write segments again without what has expired or was deleted."""
+    from penstock.node.compute.erase import erase as work  # noqa: PLC0415
+
+    return work(job, fields)
+
+
 HANDLERS: dict[str, Handler] = {
     "ping": ping,
     "sql": sql,
@@ -240,6 +247,7 @@ HANDLERS: dict[str, Handler] = {
     "import_check": import_check,
     "import_send": import_send,
     "compact": compact,
+    "erase": erase,
     "verify": verify,
     "repair": repair,
     "compress_log": compress_log,
@@ -248,6 +256,7 @@ HANDLERS: dict[str, Handler] = {
 
 CLASS_OF: dict[str, str] = {
     "compact": "upkeep",
+    "erase": "upkeep",
     "verify": "upkeep",
     "repair": "upkeep",
     "compress_log": "upkeep",

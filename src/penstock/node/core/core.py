@@ -25,7 +25,7 @@ from penstock.node.core.commands import build_commands
 from penstock.node.core.compaction import Compaction
 from penstock.node.core.compute_link import ComputeLink
 from penstock.node.core.field_link import FieldLink
-from penstock.node.core.keeping.backups import Backups
+from penstock.node.core.keeping.keeper import Keeper
 from penstock.node.core.live_feed import alarm_rows, alarms_document
 from penstock.node.core.pins import Pins
 from penstock.node.core.questions import Questions
@@ -101,6 +101,7 @@ class Core:
                 "downlink": lambda: self.field.counters,
                 "compute": lambda: self.compute.statistics() | self.pins.statistics(),
                 "compaction": self.compaction.statistics,
+                "retention": self.keeper.retention.statistics,
                 "gaps": self.gaps.statistics,
                 "alarms": self.projector.statistics,
                 "commands": self.commands.projector.statistics,
@@ -123,7 +124,7 @@ class Core:
         self.pins = Pins(parts.historian, self.compute, parts.disk, spool, parts.clock)
         self.questions = Questions(parts, self.compute, spool)
         self.compaction = Compaction(parts.historian, self.compute, parts.clock)
-        self.backups = Backups(parts.disk, parts.home.data, parts.security)
+        self.keeper = Keeper(parts, self.compute)
         self.gaps = GapProjector(parts.log, parts.state, parts.clock, parts.historian)
         self.verification = Verification(
             self.compute,
@@ -189,6 +190,7 @@ class Core:
                 group.create_task(self.status.sampler.run(), name="sampler"),
                 group.create_task(self.pins.run(), name="pins"),
                 group.create_task(self.compaction.run(), name="compaction"),
+                group.create_task(self.keeper.run(), name="keeper"),
                 group.create_task(self.questions.run(), name="questions"),
                 group.create_task(self.gaps.run(), name="gaps"),
                 group.create_task(self.verification.run(), name="verification"),
@@ -267,7 +269,6 @@ class Core:
 
     async def _keep_house(self) -> None:
         """Certificates are renewed and old sessions removed while nobody looks."""
-        await self.backups.note_restored()
         while True:
             await asyncio.sleep(TIDY_S)
             await self.parts.security.tidy()

@@ -20,7 +20,11 @@ from penstock.historian.sql.routes import routes as sql_routes
 from penstock.historian.views import last_of
 from penstock.model import ConfigError, Refused
 from penstock.node.core.apply import Applier, Prepared
-from penstock.node.core.keeping.routes import backup_routes
+from penstock.node.core.keeping.routes import (
+    backup_routes,
+    deletion_routes,
+    retention_routes,
+)
 from penstock.node.core.limits import limits_of
 from penstock.node.core.status import NodeStatus
 from penstock.node.core.verification import Verification
@@ -87,7 +91,9 @@ def build_app(core: "Core") -> PenstockApp:
         node_routes(core.status, core.applier, parts.security, lambda: core.rule_worker.rules),
         verification_routes(core.verification, parts.security),
         gap_routes(core.gaps),
-        backup_routes(core.backups),
+        backup_routes(core.keeper.backups),
+        retention_routes(core.keeper.retention, core.keeper.deletions, core.keeper.known),
+        deletion_routes(core.keeper.deletions, core.keeper.known, core.keeper.backups),
         live_routes(core.hub, parts.security),
     )
     return create_app(
