@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +65,9 @@ class Job:
     node: UUID = NODE
     stop_after: int = 10**9
     repeats: int = 0
+    is_held: bool = False
+    reached: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def report(self, **progress: Any) -> None: ...
 
@@ -77,6 +81,10 @@ class Job:
         self.repeats += key in self.taken
         self.taken.setdefault(key, batch)
         self.stop_after -= 1
+        if self.stop_after == 0 and self.is_held:
+            self.reached.set()
+            assert self.ended.wait(20)
+            raise Refused("cancelled")
         if self.stop_after == 0:
             raise Refused("compute_away")
 
@@ -97,7 +105,8 @@ class DirectCompute:
         self.asked.append(op)
         return await asyncio.to_thread(HANDLERS[op], self.job, fields)
 
-    def cancel(self, job: str) -> None: ...
+    def cancel(self, job: str) -> None:
+        self.job.ended.set()
 
 
 class Rig:
@@ -265,6 +274,33 @@ async def test_a_file_beyond_the_limit_leaves_nothing(tmp_path: Path) -> None:
 
     assert "too_large" == refused.value.code
     assert [] == [*(tmp_path / "imports").iterdir()]
+
+
+async def test_a_file_that_is_no_table_fails_with_its_reason_and_does_not_start(rig: Rig) -> None:
+    one = await rig.upload("no table\nat all\n")
+    assert ("failed", "import_unreadable") == (one.state, one.code)
+
+    with pytest.raises(Refused, match="No line of the file has a time"):
+        await rig.desk.start(ANNA, UUID(one.id), is_dry_run=False)
+    await rig.desk.remove(ANNA, UUID(one.id))
+    assert [] == rig.desk.all_of(ANNA)
+    assert [] == [*(rig.data / "imports").iterdir()]
+
+
+async def test_an_import_that_is_ended_keeps_what_was_sent_and_goes_on_later(rig: Rig) -> None:
+    rows = "".join(f"{1_767_225_600 + n},level,{n}\n" for n in range(100_000))
+    one = await rig.upload("time_s,point,value\n" + rows)
+    await rig.answer(one, asset="plant/tank")
+    rig.compute.job.stop_after, rig.compute.job.is_held = 2, True
+    await rig.desk.start(ANNA, UUID(one.id), is_dry_run=False)
+    await asyncio.to_thread(rig.compute.job.reached.wait, 20)
+    await rig.desk.remove(ANNA, UUID(one.id))
+    await rig.settled(one)
+    assert "cancelled" == one.state
+    assert "stay" in one.detail
+
+    await rig.start(one)
+    assert ("done", 100_000) == (one.state, rig.rows)
 
 
 async def test_what_compute_had_sent_before_it_died_is_taken_once(rig: Rig) -> None:

@@ -147,6 +147,8 @@ class ImportDesk:
             raise Refused("import_open", one.questions[0]["text"])
         if one.state not in STARTABLE:
             raise Refused("conflict", f"The import is {one.state}.")
+        if not one.look:
+            raise Refused("import_unreadable", one.detail)
         one.is_dry_run, one.code, one.detail = is_dry_run, "", ""
         if one.prepared and one.state in {"checked", "cancelled", "failed"}:
             one.state = "checked" if is_dry_run else "sending"
@@ -246,6 +248,9 @@ class ImportDesk:
             del self._tasks[id_]
         if not task.cancelled() and task.exception() is not None:
             log.error("import_crashed", id=str(id_), exc_info=task.exception())
+            one = self._imports[id_]
+            one.state, one.code = "failed", "internal"
+            one.detail = f"A fault inside Penstock; see the log. {_stay(one)}".strip()
 
     async def _steps(self, one: ImportRecord, who: Principal | None) -> None:
         try:
@@ -326,7 +331,7 @@ class ImportDesk:
             self._jobs[UUID(one.id)] = job
             since_ns = self._clock.monotonic_ns()
             try:
-                return await self._compute.ask(op, fields, TIMEOUT_S, job)
+                found = await self._compute.ask(op, fields, TIMEOUT_S, job)
             except Refused as refusal:
                 if refusal.code not in _AWAY or one.state == "cancelled":
                     raise
@@ -336,6 +341,10 @@ class ImportDesk:
                     raise Refused(
                         "import_unreadable", f"Compute has ended {deaths} times over this file."
                     ) from refusal
+            else:
+                if one.state == "cancelled":  # it ended just before it heard of that
+                    raise Refused("cancelled")
+                return found
             await self._clock.wait_until(self._clock.monotonic_ns() + int(RETRY_S * SECOND_NS))
 
     def _cancel(self, id_: UUID) -> None:
