@@ -14,6 +14,7 @@ import pytest
 from product import PENSTOCK, Product, processes_of, running_product
 
 from penstock.cli.client import Client
+from penstock.cli.times import time_text
 from penstock.node.home import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -269,3 +270,35 @@ def test_it_stops_with_0_and_leaves_no_process(own: Product) -> None:
     assert 0 == own.stop()
     assert 15 > time.monotonic() - began
     assert [] == processes_of(own.home)
+
+
+def test_size_shares_out_what_is_on_disk_and_admits_that_it_is_new(product: Product) -> None:
+    wait_for_data(product)
+
+    done = product.cli("size", "--by", "connector", "--json")
+
+    assert 0 == done.returncode, done.stderr
+    answer = json.loads(done.stdout)
+    assert "too_little" == answer["growth"]["state"]
+    assert answer["rows"] == sum(item["rows"] for item in answer["kinds"])
+    assert "cannot be said yet" in product.cli("size").stdout
+
+
+def test_a_deletion_asks_for_its_phrase_hides_and_can_be_undone(product: Product) -> None:
+    wait_for_data(product)
+    order = ("delete", "--path", SPEED, "--from", "1h", "--to", "0s", "--reason", "a test of it")
+    assert 1 == product.cli(*order, "--confirm", "yes").returncode
+
+    done = product.cli(*order, "--confirm", f"delete {SPEED}", "--json")
+
+    assert 0 == done.returncode, done.stderr
+    hidden = json.loads(done.stdout)
+    assert hidden["rows"] > 0
+    assert "hidden" in product.cli("delete", "--list").stdout
+    end = time_text(int(hidden["to_ns"]))
+    left = product.cli("read", SPEED, "--from", "1h", "--to", end, "--csv")
+    assert 1 == len(left.stdout.splitlines()), left.stdout
+    undone = product.cli("delete", "--undo", hidden["id"])
+    assert 0 == undone.returncode, undone.stderr
+    again = product.cli("read", SPEED, "--from", "1h", "--to", end, "--csv")
+    assert 1 + hidden["rows"] == len(again.stdout.splitlines())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 from real_compute import RealCompute
 from scripted import NODE
@@ -14,6 +16,7 @@ from scripted import NODE
 from penstock.historian import Historian, HistorianSettings, HistorianWorker
 from penstock.historian.query import raw
 from penstock.historian.retention import DAY_NS, RetentionRule
+from penstock.historian.size import Growth, Sizes
 from penstock.log import Log, LogSettings
 from penstock.log.receive_time import Jump, ReceiveTime
 from penstock.model import Batch, Event, Origin, Point, Refused, ValueKind
@@ -22,6 +25,7 @@ from penstock.node.core.compute_link import ComputeLink
 from penstock.node.core.keeping.deletion import DONE, FAILED, HIDDEN, Deletion
 from penstock.node.core.keeping.deletions import PROPOSAL_NS, DeletionDesk
 from penstock.node.core.keeping.retention import Retention
+from penstock.node.core.keeping.size import SizeBook
 from penstock.node.core.pins import Pins
 from penstock.node.settings import ComputeSettings
 from penstock.node.spool import Spool
@@ -343,3 +347,77 @@ async def test_a_damaged_file_fails_the_deletion_whole(bench: Bench) -> None:
     assert "data_damaged" in found.detail
     assert before == bench.times(2)
     assert [] == [p for p in (bench.data / "withdrawn").rglob("*") if p.is_file()]
+
+
+# --- size
+
+
+class Known:
+    """Points as the registry has them."""
+
+    def all(self) -> list[tuple[Point, str | None]]:
+        return [(item, "Pump" if "P1" in item.path else None) for item in POINTS]
+
+
+def book(bench: Bench, free_bytes: int = 10**9) -> SizeBook:
+    class Small(SystemDisk):
+        def free_bytes(self, path: Path) -> int:
+            return free_bytes
+
+    rules = bench.historian.settings.retention
+    known: Any = Known()
+    return SizeBook(bench.link, known, rules, lambda: 0, Small(), bench.spool, bench.clock)
+
+
+async def test_every_byte_is_that_of_a_point_a_type_and_a_class(bench: Bench) -> None:
+    await bench.worker.flush_now()
+    made = book(bench)
+    await made.fresh()
+
+    shares = made.shares(lambda _: True)
+
+    rows = {name: share.rows for name, share in shares["points"].items()}
+    assert {"Works/P1/speed": 432, "Works/P1/pressure": 432, "Works/door/name": 72} == rows
+    assert {"Pump": 864, "": 72} == {name: share.rows for name, share in shares["types"].items()}
+    total = sum(info.table_offset - 64 for info in bench.historian.manifest.segments)
+    for group in shares.values():
+        assert total == sum(share.bytes for share in group.values())
+    assert {"text"} == set(made.shares(lambda point: "door" in point.path)["kinds"])
+    assert [] == bench.disk.list(bench.spool.folder)
+
+
+async def test_without_a_whole_day_nothing_is_foretold_and_nobody_is_warned(bench: Bench) -> None:
+    """The clock of this test says a day on which nothing was recorded."""
+    made = book(bench, free_bytes=10)
+    assert "too_little" == made.summary()["state"]
+    await made.fresh()
+
+    assert {"state": "too_little", "days_left": None, "bytes_per_day": None, "days": 0} == (
+        made.summary()
+    )
+    assert [] == made.notices()
+
+
+@pytest.mark.parametrize(("days", "codes"), [(3, ["disk_full_soon"]), (40, [])])
+async def test_a_disk_that_is_full_within_a_month_is_a_notice(
+    bench: Bench, days: int, codes: list[str]
+) -> None:
+    made = book(bench, free_bytes=days * 1_000)
+    made.sizes = Sizes(0, *(np.array([n]) for n in (1, 9, 9)), np.zeros((1, 8)), np.ones(8))  # type: ignore[arg-type, call-arg]
+    made._growths = [Growth(9, 1_000.0, None)]
+
+    assert codes == [notice["code"] for notice in made.notices()]
+    assert made.summary()["days_left"] == pytest.approx(days)
+
+
+async def test_while_compute_is_away_the_last_measurement_is_told(bench: Bench) -> None:
+    await bench.worker.flush_now()
+    made = book(bench)
+    before = await made.fresh()
+    bench.compute.kill()
+    await bench.link.close()
+    bench.clock.advance(3_600 * S)
+
+    assert before is await made.fresh()
+    with pytest.raises(Refused):
+        await book(bench).fresh()

@@ -72,6 +72,17 @@ def _delete(parser: Parser) -> None:
     shared(parser)
 
 
+def _size(parser: Parser) -> None:
+    parser.add_argument(
+        "--by",
+        choices=("kind", "type", "connector", "point"),
+        default="kind",
+        help="what to share it out by (default: kind, the class of values)",
+    )
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many lines")
+    shared(parser)
+
+
 BACKUP = Verb(
     "backup",
     "Write a whole backup of this node, while it runs or while it is off.",
@@ -104,4 +115,11 @@ DELETE = Verb(
     ),
     _delete,
     "They are hidden at once and can be shown again until the grace is over, a day by default.",
+)
+
+SIZE = Verb(
+    "size",
+    "Show what takes the space on disk, and when it is full at today's rate.",
+    ("penstock size", "penstock size --by point --limit 50"),
+    _size,
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from penstock import __version__
 from penstock.cli.import_verb import IMPORT
-from penstock.cli.keeping_verbs import BACKUP, DELETE, RESTORE
+from penstock.cli.keeping_verbs import BACKUP, DELETE, RESTORE, SIZE
 from penstock.cli.verb import Parser, Verb, shared
 
 ROLES = ("viewer", "operator", "engineer", "auditor", "administrator")
@@ -263,6 +263,7 @@ VERBS = (
     BACKUP,
     RESTORE,
     DELETE,
+    SIZE,
     Verb(
         "user",
         "Make, list and remove users.",

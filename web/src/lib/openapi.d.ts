@@ -996,6 +996,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/size": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Size
+         * @description What points, types, classes of values and connectors take on disk, largest first.
+         */
+        get: operations["get_size_api_v1_size_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/retention": {
         parameters: {
             query?: never;
@@ -1929,6 +1949,25 @@ export interface components {
             bytes_per_sample: number | null;
             /** Screens */
             screens: number;
+        };
+        /**
+         * GrowthView
+         * @description How fast the history grows, by the last `days` whole days, and when the disk is full.
+         *
+         *     `days_left` is null with too little history, and where retention holds the size.
+         */
+        GrowthView: {
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "too_little" | "rough" | "steady" | "never";
+            /** Days Left */
+            days_left: number | null;
+            /** Bytes Per Day */
+            bytes_per_day: number | null;
+            /** Days */
+            days: number;
         };
         /**
          * ImportDetailView
@@ -2954,6 +2993,45 @@ export interface components {
             token: string;
         };
         /**
+         * ShareView
+         * @description What some points take; `name` is empty for points without type or connector.
+         */
+        ShareView: {
+            /** Name */
+            name: string;
+            /** Rows */
+            rows: number;
+            /** Bytes */
+            bytes: number;
+            /** Bytes Per Day */
+            bytes_per_day: number;
+        };
+        /**
+         * SizeView
+         * @description Of the points that one may view; `points` are the largest of `points_total`.
+         *
+         *     `made_ns` is when it was measured; rates are of the last `days` whole days.
+         */
+        SizeView: {
+            /** Made Ns */
+            made_ns: string;
+            /** Rows */
+            rows: number;
+            /** Bytes */
+            bytes: number;
+            growth: components["schemas"]["GrowthView"];
+            /** Points Total */
+            points_total: number;
+            /** Points */
+            points: components["schemas"]["ShareView"][];
+            /** Types */
+            types: components["schemas"]["ShareView"][];
+            /** Kinds */
+            kinds: components["schemas"]["ShareView"][];
+            /** Connectors */
+            connectors: components["schemas"]["ShareView"][];
+        };
+        /**
          * SpanView
          * @description A part of the span whose index on disk is damaged: Blocks in it are not known.
          */
@@ -3052,6 +3130,7 @@ export interface components {
             /** Jobs */
             jobs: components["schemas"]["JobView"][];
             verification: components["schemas"]["VerificationSummaryView"];
+            growth: components["schemas"]["GrowthView"];
             /** Connections */
             connections: components["schemas"]["ConnectionView"][];
             disk: components["schemas"]["DiskView"];
@@ -5293,6 +5372,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A problem: what happened and what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_size_api_v1_size_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SizeView"];
+                };
             };
             /** @description A problem: what happened and what to do */
             default: {

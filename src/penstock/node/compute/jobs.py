@@ -239,6 +239,13 @@ def erase(job: Job, fields: Document) -> Document:
     return work(job, fields)
 
 
+def size(job: Job, fields: Document) -> Document:
+    """Add up what each point takes on disk."""
+    from penstock.node.compute.size import size as work  # noqa: PLC0415
+
+    return work(job, fields)
+
+
 HANDLERS: dict[str, Handler] = {
     "ping": ping,
     "sql": sql,
@@ -248,6 +255,7 @@ HANDLERS: dict[str, Handler] = {
     "import_send": import_send,
     "compact": compact,
     "erase": erase,
+    "size": size,
     "verify": verify,
     "repair": repair,
     "compress_log": compress_log,

@@ -94,6 +94,7 @@ class Core:
             self.field,
             self.compute,
             self.verification,
+            self.keeper.size,
             self.rule_worker,
             self.hub,
             {
@@ -124,7 +125,7 @@ class Core:
         self.pins = Pins(parts.historian, self.compute, parts.disk, spool, parts.clock)
         self.questions = Questions(parts, self.compute, spool)
         self.compaction = Compaction(parts.historian, self.compute, parts.clock)
-        self.keeper = Keeper(parts, self.compute)
+        self.keeper = Keeper(parts, self.compute, spool)
         self.gaps = GapProjector(parts.log, parts.state, parts.clock, parts.historian)
         self.verification = Verification(
             self.compute,

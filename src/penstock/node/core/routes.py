@@ -24,6 +24,7 @@ from penstock.node.core.keeping.routes import (
     backup_routes,
     deletion_routes,
     retention_routes,
+    size_routes,
 )
 from penstock.node.core.limits import limits_of
 from penstock.node.core.status import NodeStatus
@@ -92,6 +93,7 @@ def build_app(core: "Core") -> PenstockApp:
         verification_routes(core.verification, parts.security),
         gap_routes(core.gaps),
         backup_routes(core.keeper.backups),
+        size_routes(core.keeper.size),
         retention_routes(core.keeper.retention, core.keeper.deletions, core.keeper.known),
         deletion_routes(core.keeper.deletions, core.keeper.known, core.keeper.backups),
         live_routes(core.hub, parts.security),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from penstock.model.event import Json
     from penstock.node.core.compute_link import ComputeLink
     from penstock.node.core.field_link import FieldLink
+    from penstock.node.core.keeping.size import SizeBook
     from penstock.node.core.parts import Parts
     from penstock.node.core.verification import Verification
     from penstock.server.live import LiveHub
@@ -49,6 +50,7 @@ class NodeStatus:
         field: FieldLink,
         compute: ComputeLink,
         verification: Verification,
+        size: SizeBook,
         rules: RuleWorker,
         hub: LiveHub,
         sources: Mapping[str, Statistics],
@@ -57,6 +59,7 @@ class NodeStatus:
         self._field = field
         self._compute = compute
         self._verification = verification
+        self._size = size
         self._rules = rules
         self._hub = hub
         self.sources: dict[str, Statistics] = dict(sources)
@@ -89,6 +92,7 @@ class NodeStatus:
             )
             + log_notices(parts.log.retention.readers, is_paused=bool(log["is_retention_paused"]))
             + self._verification.notices()
+            + self._size.notices()
             + self._configuration_notices()
         )
         return {
@@ -100,6 +104,7 @@ class NodeStatus:
             "processes": list(processes),
             "jobs": job_rows(self._compute.jobs),
             "verification": self._verification.summary(),
+            "growth": self._size.summary(),
             "connections": list(connections),
             "disk": disk,
             "clock": self._clock(),

@@ -74,6 +74,18 @@ class VerificationSummaryView(_View):
     damaged: int
 
 
+class GrowthView(_View):
+    """How fast the history grows, by the last `days` whole days, and when the disk is full.
+
+    `days_left` is null with too little history, and where retention holds the size.
+    """
+
+    state: Literal["too_little", "rough", "steady", "never"]
+    days_left: float | None
+    bytes_per_day: float | None
+    days: int
+
+
 class DamageView(_View):
     """A damaged place below the data folder; `point` is its handle, -1 where it is unknown."""
 
@@ -198,6 +210,7 @@ class SystemView(_View):
     processes: list[ProcessView]
     jobs: list[JobView]
     verification: VerificationSummaryView
+    growth: GrowthView
     connections: list[ConnectionView]
     disk: DiskView
     clock: ClockView

@@ -1,7 +1,7 @@
 /** Figures of the System page. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, figure, upTime } from "./figures.ts";
+import { bytes, figure, longSpan, upTime } from "./figures.ts";
 
 test("bytes in the unit a person would choose", () => {
   assert.equal(bytes(0, "en"), "0\u00a0B");
@@ -19,4 +19,11 @@ test("small figures keep a digit, large ones none", () => {
   assert.equal(figure(0.834, "en"), "0.83");
   assert.equal(figure(3.14, "en"), "3.1");
   assert.equal(figure(27.4, "en"), "27");
+});
+
+test("a span is days, and years when it is long", () => {
+  assert.equal(longSpan(0.42, "en"), "0.4\u00a0d");
+  assert.equal(longSpan(45.6, "de"), "46\u00a0Tg");
+  assert.equal(longSpan(800, "en"), "2.2\u00a0y");
+  assert.equal(longSpan(9000, "de"), "25\u00a0J");
 });

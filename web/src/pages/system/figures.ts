@@ -33,3 +33,10 @@ export function figure(value: number, language: Language): string {
   const size = Math.abs(value);
   return format(value, size >= 10 || size === 0 ? 0 : size >= 1 ? 1 : 2, language);
 }
+
+/** A span that need not be exact: 3.4 d, 45 d, 2.1 a; a year has 365 days. */
+export function longSpan(days: number, language: Language): string {
+  const [day, year] = language === "de" ? ["Tg", "J"] : ["d", "y"];
+  if (days >= 365) return `${format(days / 365, days >= 3650 ? 0 : 1, language)}${NBSP}${year}`;
+  return `${format(days, days < 10 ? 1 : 0, language)}${NBSP}${day}`;
+}

@@ -9,17 +9,19 @@ from penstock.node.core.keeping.backups import Backups
 from penstock.node.core.keeping.deletions import DeletionDesk
 from penstock.node.core.keeping.known import KnownPoints
 from penstock.node.core.keeping.retention import Retention
+from penstock.node.core.keeping.size import SizeBook
 
 if TYPE_CHECKING:
     from penstock.model import Event
     from penstock.node.core.compute_link import ComputeLink
     from penstock.node.core.parts import Parts
+    from penstock.node.spool import Spool
 
 
 class Keeper:
     """All of it for one core; `run` until cancelled."""
 
-    def __init__(self, parts: Parts, compute: ComputeLink) -> None:
+    def __init__(self, parts: Parts, compute: ComputeLink, spool: Spool) -> None:
         self._log = parts.log
         self._told: set[asyncio.Task[int]] = set()
         data, settings = parts.home.data, parts.settings.historian
@@ -45,12 +47,23 @@ class Keeper:
             parts.security.audit.record,
         )
 
+        self.size = SizeBook(
+            compute,
+            self.known,
+            settings.retention,
+            lambda: parts.settings.log.log_bytes_keep - parts.log.statistics()["file_bytes"],
+            parts.disk,
+            spool,
+            parts.clock,
+        )
+
     async def run(self) -> None:
         """Expire what is old, make deletions final; for ever."""
         await self.backups.note_restored()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.retention.run(), name="retention")
             group.create_task(self.deletions.run(), name="deletions")
+            group.create_task(self.size.run(), name="size")
 
     def _tell(self, event: Event) -> None:
         task = asyncio.ensure_future(self._log.append_event(event))

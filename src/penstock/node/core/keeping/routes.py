@@ -3,10 +3,11 @@
 # No `from __future__ import annotations`: FastAPI reads the annotations at run time.
 import asyncio
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import ConfigDict, Field
 
 from penstock.historian.request import Viewer, time_of
@@ -16,10 +17,13 @@ from penstock.node.core.keeping.deletion import Deletion
 from penstock.node.core.keeping.deletions import DeletionDesk
 from penstock.node.core.keeping.known import KnownPoints
 from penstock.node.core.keeping.retention import Retention
+from penstock.node.core.keeping.size import Share, SizeBook
+from penstock.node.core.views import GrowthView
 from penstock.registry.views import View
 from penstock.security import Principal
 from penstock.security.routes import requires
 
+SIZE_POINTS_MAX = 10_000
 Administrator = Annotated[Principal, requires("administer")]
 
 
@@ -102,6 +106,64 @@ class DeletionsView(View):
     """Newest first."""
 
     deletions: list[DeletionView]
+
+
+class ShareView(View):
+    """What some points take; `name` is empty for points without type or connector."""
+
+    name: str
+    rows: int
+    bytes: int
+    bytes_per_day: float
+
+
+class SizeView(View):
+    """Of the points that one may view; `points` are the largest of `points_total`.
+
+    `made_ns` is when it was measured; rates are of the last `days` whole days.
+    """
+
+    made_ns: str
+    rows: int
+    bytes: int
+    growth: GrowthView
+    points_total: int
+    points: list[ShareView]
+    types: list[ShareView]
+    kinds: list[ShareView]
+    connectors: list[ShareView]
+
+
+def size_routes(book: SizeBook) -> APIRouter:
+    """Bytes on disk, and when the disk is full."""
+    router = APIRouter(tags=["node"])
+
+    @router.get("/size")
+    async def get_size(
+        who: Viewer, limit: Annotated[int, Query(ge=1, le=SIZE_POINTS_MAX)] = 100
+    ) -> SizeView:
+        """What points, types, classes of values and connectors take on disk, largest first."""
+        await book.fresh()
+        found = await asyncio.to_thread(book.shares, lambda point: who.may("view", point.asset))
+        shown = {name: _shares(shares) for name, shares in found.items()}
+        return SizeView(
+            made_ns=str(book.made_ns),
+            rows=sum(item.rows for item in shown["kinds"]),
+            bytes=sum(item.bytes for item in shown["kinds"]),
+            growth=GrowthView.model_validate(book.summary()),
+            points_total=len(shown["points"]),
+            points=shown["points"][:limit],
+            types=shown["types"],
+            kinds=shown["kinds"],
+            connectors=shown["connectors"],
+        )
+
+    return router
+
+
+def _shares(shares: dict[str, Share]) -> list[ShareView]:
+    found = [ShareView(name=name, **asdict(share)) for name, share in shares.items()]
+    return sorted(found, key=lambda item: (-item.bytes, item.name))
 
 
 def backup_routes(backups: Backups) -> APIRouter:
