@@ -25,8 +25,9 @@ except SystemExit:
     pass
 foreign = {{name.split(".")[0] for name in sys.modules}} - set(sys.stdlib_module_names)
 ours = {{name for name in sys.modules if name.startswith("penstock.")}}
-nodes = {{"penstock.node", "penstock.node.home"}}
-heavy = {{name for name in ours if not name.startswith("penstock.cli")}} - nodes
+light = {{"penstock.node", "penstock.node.home", "penstock.client"}}
+light |= {{"penstock.client.errors", "penstock.client.place"}}
+heavy = {{name for name in ours if not name.startswith("penstock.cli")}} - light
 print(sorted(foreign), sorted(heavy), file=sys.stderr)
 """
 NAMES = [verb.name for verb in VERBS]

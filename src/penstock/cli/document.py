@@ -1,38 +1,5 @@
-"""JSON as it arrives from the server, narrowed; what does not fit is the server's bug, and said."""
+"""JSON as it arrives from the server, narrowed as the client does."""
 
-from __future__ import annotations
+from penstock.client.document import Document, document, items, rows, text, whole
 
-from penstock.cli.outcome import Fault
-
-Document = dict[str, object]
-
-
-def document(value: object) -> Document:
-    """An object."""
-    if not isinstance(value, dict):
-        raise Fault(f"The server answered {type(value).__name__} where an object was due.")
-    return value
-
-
-def rows(value: object) -> list[Document]:
-    """A list of objects."""
-    return [document(item) for item in items(value)]
-
-
-def items(value: object) -> list[object]:
-    """A list."""
-    if not isinstance(value, list):
-        raise Fault(f"The server answered {type(value).__name__} where a list was due.")
-    return value
-
-
-def text(value: object) -> str:
-    """Words; nothing is an empty text."""
-    return "" if value is None else str(value)
-
-
-def whole(value: object) -> int:
-    """An integer, also one that JSON carries as text because of its size."""
-    if isinstance(value, int | float | str):
-        return int(value)
-    raise Fault(f"The server answered {value!r} where a whole number was due.")
+__all__ = ["Document", "document", "items", "rows", "text", "whole"]

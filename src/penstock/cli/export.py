@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from penstock.cli.client import BrokenOff, Client
-from penstock.cli.document import text, whole
+from penstock.cli.client import Client
+from penstock.cli.document import text
 from penstock.cli.outcome import EXIT_OK, Fault, UsageFault
 from penstock.cli.output import say_error, say_json
 from penstock.cli.points import find_points
 from penstock.cli.query import kind_of
 from penstock.cli.times import moment
+from penstock.client.errors import BrokenOff, Problem
+from penstock.client.export import export
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
     from penstock.cli.document import Document
-
-LOOK_S = 0.25
-ATTEMPTS = 5
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,20 +28,19 @@ def run(options: argparse.Namespace) -> int:
     if kind not in {"csv", "arrow", "parquet"}:
         raise UsageFault(f"An export is csv, arrow or parquet, not {kind}.")
     client = Client(options.home)
-    export = client.post("/exports", _order(client, options, kind))
-    place = f"/exports/{quote(text(export['id']))}"
+    progress = _Progress()
     try:
-        export = _wait(client, place, export)
-        _fetch(client, place, options.out, whole(export["file_bytes"]))
+        done = export(client, _order(client, options, kind), options.out, progress.say, Fault)
+    except (Problem, BrokenOff) as error:
+        raise Fault(str(error)) from error
     finally:
-        with suppress(Fault):
-            client.delete(place)
+        progress.end()
     if options.json:
-        say_json({name: export[name] for name in ("format", "points", "row_count", "file_bytes")})
+        say_json({name: done[name] for name in ("format", "points", "row_count", "file_bytes")})
     else:
         say_error(
-            f"{options.out}: {export['row_count']} samples of {export['points']} points, "
-            f"{export['file_bytes']} bytes, as of log record {export['sequence']}."
+            f"{options.out}: {done['row_count']} samples of {done['points']} points, "
+            f"{done['file_bytes']} bytes, as of log record {done['sequence']}."
         )
     return EXIT_OK
 
@@ -63,43 +58,18 @@ def _order(client: Client, options: argparse.Namespace, kind: str) -> Document:
     return {**order, "path": options.path}
 
 
-def _wait(client: Client, place: str, export: Document) -> Document:
-    """Until it is written; a Fault says why it is not."""
-    said = False
-    while export["state"] == "running":
-        time.sleep(LOOK_S)
-        export = client.get(place)
-        said = _say_progress(export) or said
-    if said:
-        sys.stderr.write("\n")
-    if export["state"] != "done":
-        raise Fault(text(export["detail"]) or f"The export is {export['state']}.")
-    return export
-
-
-def _say_progress(export: Document) -> bool:
+class _Progress:
     """One line that is written over; nothing where standard error is a file."""
-    if not sys.stderr.isatty() or not export.get("rows_max"):
-        return False
-    done, total = whole(export["rows_done"]), whole(export["rows_max"])
-    sys.stderr.write(f"\r{done / max(1, total):4.0%}  {done:,} of {total:,} samples")
-    sys.stderr.flush()
-    return True
 
+    def __init__(self) -> None:
+        self._has_said = False
 
-def _fetch(client: Client, place: str, path: Path, size: int) -> None:
-    """The file under its own name only when it is whole; a broken download goes on."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                client.fetch("GET", f"{place}/file", file, begin=file.tell())
-            except BrokenOff:
-                if attempt == ATTEMPTS:
-                    raise
-                time.sleep(LOOK_S)
-            if file.tell() >= size:
-                break
-    if part.stat().st_size != size:
-        raise Fault(f"{part} has {part.stat().st_size} bytes of {size}; run the export again.")
-    part.replace(path)
+    def say(self, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{done / max(1, total):4.0%}  {done:,} of {total:,} samples")
+            sys.stderr.flush()
+            self._has_said = True
+
+    def end(self) -> None:
+        if self._has_said:
+            sys.stderr.write("\n")

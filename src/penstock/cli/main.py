@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from penstock.cli.outcome import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_OK, Fault
 from penstock.cli.verbs import build_parser, module_of
+from penstock.client.errors import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in (str(fault), *(f"  {detail}" for detail in fault.details)):
             sys.stderr.write(f"{line}\n")
         return fault.exit_code
+    except ClientError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_FAULT
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from fnmatch import translate
 from typing import TYPE_CHECKING
 
-from penstock.cli.document import document, rows, text
+from penstock.cli.document import document, text
 from penstock.cli.outcome import Fault
+from penstock.client import points
+from penstock.client.errors import NoSuchPoint
+from penstock.client.points import all_points, matching
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,41 +16,17 @@ if TYPE_CHECKING:
     from penstock.cli.client import Client
     from penstock.cli.document import Document
 
-PAGE = 10_000
 NO_VALUE = "-"
 
-
-def all_points(client: Client) -> list[Document]:
-    """Every point, ordered by path."""
-    points: list[Document] = []
-    cursor = ""
-    while True:
-        page = client.get("/points", {"limit": str(PAGE), "cursor": cursor})
-        points += rows(page["points"])
-        cursor = text(page.get("cursor"))
-        if not cursor:
-            return points
+__all__ = ["all_points", "find_points", "matching", "value_text"]
 
 
 def find_points(client: Client, patterns: Sequence[str]) -> list[Document]:
     """Points of all patterns; a pattern that finds nothing is a fault that names near ones."""
-    points = all_points(client)
-    found: dict[str, Document] = {}
-    for pattern in patterns:
-        matches = matching(points, pattern)
-        if not matches:
-            raise _nothing(pattern, [text(point["path"]) for point in points])
-        found |= {text(point["id"]): point for point in matches}
-    return sorted(found.values(), key=lambda point: text(point["path"]))
-
-
-def matching(points: Sequence[Document], pattern: str) -> list[Document]:
-    """The point of that very path, else all that the pattern fits; `*` also crosses `/`."""
-    exact = [point for point in points if point["path"] == pattern]
-    if exact:
-        return exact
-    fits = re.compile(translate(pattern)).match
-    return [point for point in points if fits(text(point["path"]))]
+    try:
+        return points.find_points(client, patterns)
+    except NoSuchPoint as error:
+        raise _nothing(error) from error
 
 
 def value_text(point: Document, value: object, decimals: int | None = None) -> str:
@@ -69,8 +45,7 @@ def _number_text(value: float, decimals: object) -> str:
     return f"{value:.{decimals}f}" if isinstance(decimals, int) else f"{value:.6g}"
 
 
-def _nothing(pattern: str, paths: list[str]) -> Fault:
-    near = difflib.get_close_matches(pattern, paths, 3, 0.5)
-    if not near:
-        return Fault(f"No point fits {pattern!r}; `penstock read --all` lists them.")
-    return Fault(f"No point fits {pattern!r}. Near it are:", near)
+def _nothing(error: NoSuchPoint) -> Fault:
+    if not error.near:
+        return Fault(f"No point fits {error.pattern!r}; `penstock read --all` lists them.")
+    return Fault(f"No point fits {error.pattern!r}. Near it are:", error.near)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from penstock.client.history import History
     from penstock.client.points import Point, Points
+    from penstock.client.query import SqlAnswer
     from penstock.client.table import Table
 
 _MODULES = {
@@ -47,6 +48,7 @@ _MODULES = {
     "Point": "points",
     "Points": "points",
     "Problem": "errors",
+    "SqlAnswer": "query",
     "Table": "table",
     "TimedOut": "errors",
     "Unexpected": "errors",
@@ -66,6 +68,7 @@ __all__ = [
     "Point",
     "Points",
     "Problem",
+    "SqlAnswer",
     "Table",
     "TimedOut",
     "Unexpected",

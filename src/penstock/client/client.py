@@ -6,7 +6,7 @@ import functools
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -20,10 +20,10 @@ from penstock.client.points import Point, Points, all_points, find_points
 from penstock.client.query import SqlAnswer
 from penstock.client.samples import Page, Span, pages
 from penstock.client.session import Session
-from penstock.client.table import Column, Table, Texts
+from penstock.client.single import gap_table, last_page
+from penstock.client.table import Column, Table
 from penstock.client.times import Time, time_ns
 from penstock.client.wire import TIMEOUT_S, Target, Wire
-from penstock.client.words import quality_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -198,7 +198,7 @@ class Client:
             answer = self._session.get("/points/last", {"ids": ids, "as_of": known})
             for place, row in enumerate(items(answer["values"]), begin):
                 if row is not None:
-                    found.append(_last_page(place, points[place].kind, document(row)))
+                    found.append(last_page(place, points[place].kind, document(row)))
         return History(points, found, 0, zone)
 
     def at(
@@ -236,7 +236,7 @@ class Client:
         found: list[tuple[int, Document]] = []
         for place, point in enumerate(points):
             found += [(place, row) for row in self._gaps(point.id, begin_ns, end_ns, known)]
-        return _gap_table(points, found, zone)
+        return gap_table(points, found, zone)
 
     # --- waveforms
 
@@ -395,40 +395,3 @@ def _only(points: Points) -> Point:
     if len(points) != 1:
         raise ValueError(f"This is for one point, and {len(points)} fit: {points.paths[:10]}.")
     return points[0]
-
-
-def _last_page(place: int, kind: str, row: Document) -> Page:
-    kind = "float" if kind == "waveform" else kind
-    value = row["value"]
-    is_there = np.array([value is not None])
-    data: Any
-    if kind == "text":
-        data = Texts.of(["" if value is None else str(value)])
-    elif kind == "int":
-        data = np.array([0 if value is None else whole(value)], np.int64)
-    else:
-        data = np.array([np.nan if value is None else value], np.float64)
-    return Page(
-        kind,
-        np.array([place], np.uint32),
-        np.array([whole(row["time_ns"])], np.int64),
-        data,
-        is_there,
-        np.array([whole(row["quality"])], np.uint8),
-    )
-
-
-def _gap_table(points: Points, found: Sequence[tuple[int, Document]], zone: str) -> Table:
-    begins = np.array([whole(row["begin_ns"]) for _, row in found], np.int64)
-    ends = np.array([whole(row["end_ns"] or 0) for _, row in found], np.int64)
-    is_ended = np.array([row["end_ns"] is not None for _, row in found], bool)
-    codes = np.array([whole(row["quality"]) for _, row in found], np.uint8)
-    return Table(
-        {
-            "path": Column("word", np.array([p for p, _ in found], np.int32), words=points.paths),
-            "begin": Column("time", begins, zone=zone),
-            "end": Column("time", ends, is_ended, zone=zone),
-            "cause": quality_column(codes),
-            "is_open": Column("bool", np.array([bool(row["is_open"]) for _, row in found], bool)),
-        }
-    )

@@ -70,7 +70,7 @@ def matching(points: Sequence[Document], pattern: str) -> list[Document]:
 
 def _found(asker: Asker, pattern: str) -> list[Document]:
     """The server narrows by the words of the pattern, so that not all points cross the wire."""
-    exact = all_points(asker, path=pattern)
+    exact = [point for point in all_points(asker, path=pattern) if point["path"] == pattern]
     if exact or not _WILD.search(pattern):
         return exact
     return matching(all_points(asker, q=_WILD.sub(" ", pattern)), pattern)

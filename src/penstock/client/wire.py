@@ -14,7 +14,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlencode, urlsplit
 
 from penstock.client.document import document, rows, text
@@ -135,6 +135,7 @@ class Wire:
     timeout_s: float = TIMEOUT_S
     context: Callable[[], ssl.SSLContext] | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    idle_max: int = IDLE_MAX
     is_cancelled: bool = False
     _idle: list[http.client.HTTPConnection] = field(default_factory=list)
     _used: set[http.client.HTTPConnection] = field(default_factory=set)
@@ -147,18 +148,21 @@ class Wire:
         path: str,
         *,
         query: Mapping[str, str] | None = None,
-        body: Document | None = None,
+        body: Document | BinaryIO | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[Answer]:
         """The answer to one request below /api/v1, to be read inside the block.
 
+        A body is JSON, or a file that is read as it is sent; then `headers` say its length.
         Problem, Unreachable, Untrusted, TimedOut, BrokenOff or Cancelled.
         """
         given = {"Accept": "application/json", **self.headers, **(headers or {})}
-        data = None
-        if body is not None:
+        data: bytes | BinaryIO | None = None
+        if isinstance(body, dict):
             given["Content-Type"] = "application/json"
             data = json.dumps(body).encode()
+        elif body is not None:
+            data = body
         address = BASE + path + (f"?{urlencode(query)}" if query else "")
         connection, response = self._begin(method, address, data, given)
         is_whole = False
@@ -214,22 +218,29 @@ class Wire:
         )
 
     def _begin(
-        self, method: str, address: str, data: bytes | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        address: str,
+        data: bytes | BinaryIO | None,
+        headers: Mapping[str, str],
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         """Send the request; the second try is for a kept connection that was closed meanwhile."""
         while True:
             connection, is_kept = self._connection()
+            is_begun = False
             try:
                 with self.told():
                     connection.request(method, address, data, dict(headers))
-                    return connection, connection.getresponse()
+                    response = connection.getresponse()
+                is_begun = True
+                return connection, response
             except BrokenOff as error:
-                self._put_back(connection, is_usable=False)
-                if not (is_kept and _is_stale(error.__cause__)):
+                is_again = is_kept and not hasattr(data, "read")
+                if not (is_again and _is_stale(error.__cause__)):
                     raise
-            except BaseException:
-                self._put_back(connection, is_usable=False)
-                raise
+            finally:
+                if not is_begun:
+                    self._put_back(connection, is_usable=False)
 
     def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
         """A connection, and whether it was used before."""
@@ -269,7 +280,7 @@ class Wire:
     def _put_back(self, connection: http.client.HTTPConnection, *, is_usable: bool) -> None:
         with self._lock:
             self._used.discard(connection)
-            if is_usable and len(self._idle) < IDLE_MAX and not self.is_cancelled:
+            if is_usable and len(self._idle) < self.idle_max and not self.is_cancelled:
                 self._idle.append(connection)
                 return
         connection.close()

@@ -7,15 +7,16 @@ moved on its machine finds its keys again.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import re
 import secrets
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from penstock.client.place import default_home, socket_folder
+
+__all__ = ["FORMAT", "Home", "default_home", "lock", "lock_holder"]
 FORMAT = 1
 
 
@@ -58,11 +59,7 @@ class Home:
     @property
     def sockets(self) -> Path:
         """Folder of the local socket: short, mode 0700 (a socket path has at most 108 bytes)."""
-        digest = hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:8]
-        runtime = os.environ.get("XDG_RUNTIME_DIR")
-        if runtime and Path(runtime).is_dir():
-            return Path(runtime) / f"penstock-{digest}"
-        return Path(tempfile.gettempdir()) / f"penstock-{os.getuid()}-{digest}"
+        return socket_folder(self.root)
 
     @property
     def socket(self) -> Path:
@@ -100,17 +97,6 @@ def _key_name_in(path: Path) -> str:
         sentence = f"is of format {number}, not {FORMAT}; start the Penstock that wrote it."
         raise ConfigError([ConfigProblem(str(path), sentence)])
     return str(name)
-
-
-def default_home() -> Path:
-    """$PENSTOCK_HOME, else a service's or the user's own folder."""
-    named = os.environ.get("PENSTOCK_HOME")
-    if named:
-        return Path(named)
-    if os.geteuid() == 0 and Path("/var/lib/penstock").is_dir():
-        return Path("/var/lib/penstock")
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "penstock"
 
 
 def lock(home: Home) -> int | None:
