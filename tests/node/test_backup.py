@@ -279,6 +279,34 @@ def test_a_place_that_is_taken_is_left_alone(home: Home, tmp_path: Path) -> None
     assert [] == list((tmp_path / "backup").iterdir())
 
 
+def test_a_backup_that_was_killed_is_none_and_gives_its_place_to_the_next(
+    home: Home, tmp_path: Path
+) -> None:
+    part = tmp_path / "backup.part"
+    (part / "home").mkdir(parents=True)
+    (part / "home" / "penstock.toml").write_text("half")
+    with pytest.raises(Damaged, match=r"no BACKUP\.json"):
+        check(part)
+
+    back_up(home, tmp_path / "backup")
+
+    check(tmp_path / "backup")
+    assert not part.exists()
+
+
+def test_a_deletion_meanwhile_begins_the_backup_anew(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the list of deletions would say that data is hidden which the manifest shows."""
+    said = iter([b"before", b"after", b"after", b"after"])
+    monkeypatch.setattr("penstock.node.backup.collect._Attempt._deletions", lambda _: next(said))
+
+    back_up(home, tmp_path / "backup")
+
+    check(tmp_path / "backup")
+    assert [] == list(said)
+
+
 def test_links_of_a_killed_backup_are_removed_and_those_of_a_living_one_stay(home: Home) -> None:
     dead = home.data / "backup-dead"
     dead.mkdir()

@@ -319,6 +319,18 @@ async def test_a_restart_in_the_grace_keeps_it_hidden_and_undo_possible(bench: B
     assert "cancelled" == bench.new_desk().all()[0].state
 
 
+async def test_a_node_that_was_restored_cannot_undo_what_its_backup_does_not_hold(
+    bench: Bench,
+) -> None:
+    made = await bench.delete("Works/P1", DAY, DAY + DAY_NS)
+    for path in (bench.data / "withdrawn" / made.id).iterdir():
+        path.unlink()
+
+    with pytest.raises(Refused, match="a backup does not hold it"):
+        await bench.desk.cancel("ada", made.id)
+    assert HIDDEN == made.state
+
+
 async def test_a_restart_before_the_commit_has_deleted_nothing(bench: Bench) -> None:
     made = bench.desk.propose("ada", "Works/P1", POINTS[:2], 0, DAY + DAY_NS, "test of it")
     made.state = "working"

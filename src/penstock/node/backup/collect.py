@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 8
 STATE_NAME = "state.db"
-_DATA_FILES = ("FORMAT", "applied.json", "verification.json", "deletions.json")
+DELETIONS = "deletions.json"
+_DATA_FILES = ("FORMAT", "applied.json", "verification.json", "retention.json", DELETIONS)
 
 
 class Moved(Exception):
@@ -104,7 +105,7 @@ class _Attempt:
         self._result = Collected()
 
     def run(self) -> Collected:
-        before = self._durable()
+        before, deletions = self._durable(), self._deletions()
         self._keep_log()
         manifest = self._take_manifest()
         state = self._take_state()
@@ -115,6 +116,8 @@ class _Attempt:
         needed = min([manifest.sequence, sequence, *_positions(state)])
         self._take_log(needed, sequence)
         self._take_texts()
+        if deletions != self._deletions():
+            raise Moved("something was deleted meanwhile")
         self._result.pieces.sort(key=lambda piece: piece.path)
         return self._result
 
@@ -236,6 +239,11 @@ class _Attempt:
             self._add_text(f"data/log/0/{MARK_NAME}", jumped)
 
     # --- texts
+
+    def _deletions(self) -> bytes:
+        """They must be of the same moment as the manifest, or deleted data would come back."""
+        path = self._home.data / DELETIONS
+        return path.read_bytes() if path.is_file() else b""
 
     def _take_texts(self) -> None:
         root, data = self._home.root, self._home.data

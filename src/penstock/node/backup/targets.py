@@ -104,7 +104,12 @@ class TarTarget:
         self._part.unlink(missing_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._file = os.fdopen(os.open(self._part, flags, 0o600), "wb")
-        self._tar = tarfile.TarFile(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT)
+        self._tar = tarfile.TarFile(
+            fileobj=self._file,
+            mode="w",
+            format=tarfile.PAX_FORMAT,
+            copybufsize=CHUNK_BYTES,  # as large as the chunks: none is cut and joined again
+        )
 
     def add(self, path: str, size: int, mode: int, chunks: Iterator[bytes]) -> None:
         """One file."""

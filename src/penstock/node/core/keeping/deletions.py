@@ -257,6 +257,9 @@ class DeletionDesk:
         infos = tuple(SegmentInfo(**item) for item in found.withdrawn)
         try:
             await asyncio.to_thread(self._copy_back, found, infos)
+        except FileNotFoundError as error:
+            detail = "What was put aside is not there: a backup does not hold it."
+            raise Refused("not_found", detail) from error
         except OSError as error:
             raise Refused("disk_full", str(error)) from error
         if infos:
