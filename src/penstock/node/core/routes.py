@@ -75,7 +75,7 @@ def build_app(core: "Core") -> PenstockApp:
     parts = core.parts
     names = parts.security.principal_names
     routers = (
-        historian_routes(parts.historian, parts.registry, parts.clock),
+        historian_routes(parts.historian, parts.registry, parts.clock, core.gaps.lost_spans),
         aggregate_routes(parts.historian, parts.registry, parts.clock),
         block_routes(parts.historian, parts.registry),
         samples_routes(parts.historian, parts.registry),
