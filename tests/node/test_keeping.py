@@ -19,7 +19,7 @@ from penstock.historian.retention import DAY_NS, RetentionRule
 from penstock.historian.size import Growth, Sizes
 from penstock.log import Log, LogSettings
 from penstock.log.receive_time import Jump, ReceiveTime
-from penstock.model import Batch, Event, Origin, Point, Refused, ValueKind
+from penstock.model import Batch, ConfigError, Event, Origin, Point, Refused, ValueKind
 from penstock.node.core.compaction import Compaction
 from penstock.node.core.compute_link import ComputeLink
 from penstock.node.core.keeping.deletion import DONE, FAILED, HIDDEN, Deletion
@@ -433,3 +433,36 @@ async def test_while_compute_is_away_the_last_measurement_is_told(bench: Bench) 
     assert before is await made.fresh()
     with pytest.raises(Refused):
         await book(bench).fresh()
+
+
+async def test_two_who_confirm_or_undo_at_once_do_it_once(bench: Bench) -> None:
+    before = bench.times(NAME)
+    points = [POINTS[NAME - 1]]
+    made = bench.desk.propose("ada", "Works/door", points, DAY, DAY + 4 * DAY_NS, "asked twice")
+
+    confirmed = await asyncio.gather(
+        bench.desk.confirm("ada", made.id, made.phrase),
+        bench.desk.confirm("ben", made.id, made.phrase),
+        return_exceptions=True,
+    )
+    while bench.desk._running:
+        await asyncio.wait([*bench.desk._running])
+    hidden = bench.times(NAME)
+    undone = await asyncio.gather(
+        bench.desk.cancel("ada", made.id),
+        bench.desk.cancel("ben", made.id),
+        return_exceptions=True,
+    )
+
+    assert 1 == sum(isinstance(answer, Refused) for answer in confirmed)
+    assert [] == hidden
+    assert 1 == sum(isinstance(answer, Refused) for answer in undone)
+    assert before == bench.times(NAME)
+
+
+async def test_a_damaged_list_of_deletions_is_named(bench: Bench) -> None:
+    """It is not taken for empty: the log must still forget what was deleted."""
+    (bench.data / "deletions.json").write_bytes(b"[{")
+
+    with pytest.raises(ConfigError, match=r"deletions\.json: is damaged"):
+        bench.new_desk()

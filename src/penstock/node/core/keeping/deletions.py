@@ -18,7 +18,7 @@ from penstock.historian.erase import Part
 from penstock.historian.manifest import Proposal
 from penstock.historian.query import raw
 from penstock.historian.segment import SegmentInfo
-from penstock.model import Frame, Quality, Refused
+from penstock.model import ConfigError, ConfigProblem, Frame, Quality, Refused
 from penstock.model.frame import FRAME_KINDS
 from penstock.model.time import SECOND_NS
 from penstock.node.core.keeping import deletion as kept
@@ -59,6 +59,10 @@ POINTS_MAX = 10_000
 REASON_MAX = 500
 COPY_BYTES = 4 * 1024 * 1024
 WITHDRAWN = "withdrawn"
+_DAMAGED = (
+    "is damaged. Restore it from a backup, or remove it: hidden deletions can then not be "
+    "undone any more, and their rows stay in data/withdrawn."
+)
 
 
 class DeletionDesk:
@@ -85,6 +89,7 @@ class DeletionDesk:
         self._saving = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
         self._all: dict[str, Deletion] = {}
+        self._undoing: set[str] = set()
         link.answers["commit_deletion"] = self.commit
         self._load()
 
@@ -135,10 +140,15 @@ class DeletionDesk:
             raise Refused("bad_request", f"Type exactly: {found.phrase}")
         if not self._link.is_connected:
             raise Refused("compute_away")
-        await self._worker.flush_now()
-        _, found.until = self._historian.position
-        found.state = WORKING
-        await self._save()
+        found.state, is_kept = WORKING, False  # before the first await: a second one meets it
+        try:
+            await self._worker.flush_now()
+            _, found.until = self._historian.position
+            await self._save()
+            is_kept = True
+        finally:
+            if not is_kept:
+                found.state = PROPOSED
         await self._record(Entry(by, "deletion.confirm", found.id, None, _facts(found)))
         task = asyncio.ensure_future(self._hide(found))
         self._running.add(task)
@@ -152,10 +162,14 @@ class DeletionDesk:
             del self._all[id_]
             found.state = CANCELLED
             return found
-        if found.state != HIDDEN:
+        if found.state != HIDDEN or found.id in self._undoing:
             raise Refused("wrong_state", f"The deletion is {found.state}.")
-        await self._bring_back(found)
-        found.state = CANCELLED
+        self._undoing.add(found.id)
+        try:
+            await self._bring_back(found)
+            found.state = CANCELLED
+        finally:
+            self._undoing.discard(found.id)
         await self._save()
         await asyncio.to_thread(self._remove_withdrawn, found)
         await self._record(Entry(by, "deletion.cancel", found.id, None, _facts(found)))
@@ -190,6 +204,7 @@ class DeletionDesk:
         now_ns = self._clock.now_ns()
         for item in [*self._all.values()]:
             is_due = item.state == HIDDEN and now_ns >= item.ends_ns
+            is_due &= item.id not in self._undoing
             if is_due and not self._log.time.is_paused:
                 await self._finish(item)
 
@@ -309,7 +324,11 @@ class DeletionDesk:
 
     def _load(self) -> None:
         """After a start: what a crash has cut off is found out, the log forgets what it should."""
-        for item in kept.load(self._disk, self._data):
+        try:
+            items = kept.load(self._disk, self._data)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError([ConfigProblem(str(self._data / kept.FILE), _DAMAGED)]) from error
+        for item in items:
             self._all[item.id] = item
             if item.state == WORKING:
                 is_hidden = bool(item.remove) and self._has_happened(item)
