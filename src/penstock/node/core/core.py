@@ -37,7 +37,7 @@ from penstock.server.listen import serve
 from penstock.server.live import LiveHub
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from penstock.alarms.alarm import Alarm
     from penstock.log.compress import Compressed
@@ -97,19 +97,24 @@ class Core:
             self.keeper.size,
             self.rule_worker,
             self.hub,
-            {
-                "log_reader": lambda: parts.log.retention.statistics(parts.log.durable),
-                "downlink": lambda: self.field.counters,
-                "compute": lambda: self.compute.statistics() | self.pins.statistics(),
-                "compaction": self.compaction.statistics,
-                "retention": self.keeper.retention.statistics,
-                "gaps": self.gaps.statistics,
-                "alarms": self.projector.statistics,
-                "commands": self.commands.projector.statistics,
-                "rules": self.rule_worker.statistics,
-                "live": self.hub.statistics,
-            },
+            self._sources(),
         )
+
+    def _sources(self) -> dict[str, Callable[[], Mapping[str, int]]]:
+        """Counters of the System page, by the name that goes before them."""
+        parts = self.parts
+        return {
+            "log_reader": lambda: parts.log.retention.statistics(parts.log.durable),
+            "downlink": lambda: self.field.counters,
+            "compute": lambda: self.compute.statistics() | self.pins.statistics(),
+            "compaction": self.compaction.statistics,
+            "retention": self.keeper.retention.statistics,
+            "gaps": self.gaps.statistics,
+            "alarms": self.projector.statistics,
+            "commands": self.commands.projector.statistics,
+            "rules": self.rule_worker.statistics,
+            "live": self.hub.statistics,
+        }
 
     def _build_compute(self) -> None:
         parts = self.parts
