@@ -155,6 +155,55 @@ def test_a_user_or_none_as_the_address_needs(tmp_path: Path) -> None:
         Client(home=tmp_path, user="ada", password=PASSWORD)
 
 
+# --- import
+
+
+CSV = "time;name;value\n{}\n"
+
+
+def test_an_import_asks_checks_and_then_takes_in(
+    own: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A local time needs its zone; the comma of these numbers leaves no doubt."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", own.environment["XDG_RUNTIME_DIR"])
+    file = tmp_path / "old.csv"
+    rows = [f"2026-03-01 00:00:0{second};{SPEED};{second},5" for second in range(5)]
+    file.write_text(CSV.format("\n".join(rows)))
+    with Client(home=own.home) as plant:
+        with pytest.raises(Problem) as caught:
+            plant.import_file(file)
+        assert "import_open" == caught.value.code
+        assert ["zone"] == [name for name, _ in caught.value.errors]
+
+        done = plant.import_file(file, zone="Europe/Berlin")
+
+        told = plant.history(SPEED, "2026-02-28T22:00:00Z", "2026-03-01T00:00:00Z").pandas()
+    assert ("done", 5) == (done.state, done.samples)
+    assert [SPEED] == done.points.pandas()["path"].tolist()
+    assert [0.5, 1.5, 2.5, 3.5, 4.5] == told["value"].tolist()
+    assert "2026-02-28 23:00:00+00:00" == str(told["time"].iloc[0])
+
+
+def test_an_import_with_a_bad_row_takes_nothing_in(
+    own: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", own.environment["XDG_RUNTIME_DIR"])
+    file = tmp_path / "bad.csv"
+    times = [f"2026-04-01T00:00:0{second}Z" for second in range(3)]
+    rows = [
+        f"{time};{SPEED};{value}" for time, value in zip(times, ("1,5", "x", "2,5"), strict=True)
+    ]
+    file.write_text(CSV.format("\n".join(rows)))
+    with Client(home=own.home) as plant:
+        with pytest.raises(Problem) as caught:
+            plant.import_file(file)
+
+        told = plant.history(SPEED, "2026-04-01T00:00:00Z", "2026-04-02T00:00:00Z")
+    assert "import_rejected" == caught.value.code
+    assert 1 == len(caught.value.errors)
+    assert 0 == len(told)
+
+
 # --- a node that is away for a moment
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Untrusted,
     )
     from penstock.client.history import History
+    from penstock.client.imports import Imported
     from penstock.client.points import Point, Points
     from penstock.client.query import SqlAnswer
     from penstock.client.table import Table
@@ -43,6 +44,7 @@ _MODULES = {
     "ClientError": "errors",
     "Command": "commands",
     "History": "history",
+    "Imported": "imports",
     "Missing": "errors",
     "NoSuchPoint": "errors",
     "Point": "points",
@@ -63,6 +65,7 @@ __all__ = [
     "ClientError",
     "Command",
     "History",
+    "Imported",
     "Missing",
     "NoSuchPoint",
     "Point",

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from penstock.client import aggregates, blocks, commands, trust
-from penstock.client.document import document, items, rows, whole
+from penstock.client.document import document, items, whole
 from penstock.client.export import BY_ENDING, export
 from penstock.client.history import History
+from penstock.client.imports import Imported, import_file
 from penstock.client.patience import Patience
 from penstock.client.place import default_home, socket_of
 from penstock.client.points import Point, Points, all_points, find_points
 from penstock.client.query import SqlAnswer
-from penstock.client.samples import Page, Span, pages
+from penstock.client.samples import Page, download
 from penstock.client.session import Session
-from penstock.client.single import gap_table, last_page
+from penstock.client.single import gap_table, gaps_of, last_page
 from penstock.client.table import Column, Table
 from penstock.client.times import Time, time_ns
 from penstock.client.wire import TIMEOUT_S, Target, Wire
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 PAGE_ROWS = 262_144
 IDS_AT_ONCE = 200
-GAPS_AT_ONCE = 10_000
 SQL_ROWS_MAX = 100_000_000
 
 
@@ -156,7 +156,11 @@ class Client:
             return History(points, found, parts[-1].sequence if parts else 0, zone)
         if options:
             raise TypeError(f"Samples have no {', '.join(options)}; aggregates do.")
-        return self._samples(points, (begin_ns, end_ns), zone, known, progress)
+        share = progress or (lambda _samples, _share: None)
+        span = begin_ns, end_ns
+        ids = [point.id for point in points]
+        found, sequence = download(self._session, ids, span, known, self.rows_at_once, share)
+        return History(points, found, sequence, zone)
 
     def aggregate(
         self,
@@ -235,7 +239,8 @@ class Client:
         known = self._known(as_of)
         found: list[tuple[int, Document]] = []
         for place, point in enumerate(points):
-            found += [(place, row) for row in self._gaps(point.id, begin_ns, end_ns, known)]
+            told = gaps_of(self._session, point.id, begin_ns, end_ns, known)
+            found += [(place, row) for row in told]
         return gap_table(points, found, zone)
 
     # --- waveforms
@@ -328,6 +333,24 @@ class Client:
         done = export(self._session, order, target, progress or (lambda _done, _most: None))
         return whole(done["row_count"])
 
+    def import_file(
+        self,
+        path: str | Path,
+        *,
+        dry_run: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        **options: object,
+    ) -> Imported:
+        """Take in history from CSV or Parquet; `options` answer what the file leaves open.
+
+        They are those of docs/how-to/import-history.md (`zone`, `decimal`, `names`, `asset`,
+        `skip_unknown`, `skip_bad`, `replace` ...). All rows are checked before the first is
+        sent. Problem("import_open") names what is missing, Problem("import_rejected") the rows.
+        `progress` is told (rows done, rows of the file), for each step anew.
+        """
+        share = progress or (lambda _done, _rows: None)
+        return import_file(self._session, Path(path), dict(options), share, is_dry_run=dry_run)
+
     # --- commands
 
     def select(self, which: str | Point, value: float | str, *, reason: str = "") -> Command:
@@ -358,37 +381,6 @@ class Client:
         from penstock.model.time import format_ns  # noqa: PLC0415
 
         return format_ns(time_ns(as_of, time.time_ns()))
-
-    def _samples(
-        self,
-        points: Points,
-        span: tuple[int, int],
-        zone: str,
-        known: str,
-        progress: Callable[[int, float], None] | None,
-    ) -> History:
-        sequences: list[int] = []
-        found: list[Page] = []
-        words = Span(str(span[0]), str(span[1]), known)
-        ids = [point.id for point in points]
-        for page in pages(self._session, ids, words, self.rows_at_once, sequences.append):
-            found.append(page)
-            if progress is not None:
-                passed = (int(page.time_ns[-1]) - span[0]) / (span[1] - span[0])
-                progress(sum(map(len, found)), (int(page.point[-1]) + passed) / len(points))
-        if progress is not None:
-            progress(sum(map(len, found)), 1.0)
-        return History(points, found, sequences[0], zone)
-
-    def _gaps(self, id_: str, begin_ns: int, end_ns: int, known: str) -> list[Document]:
-        found: list[Document] = []
-        while True:
-            query = {"from": str(begin_ns), "to": str(end_ns), "limit": str(GAPS_AT_ONCE)}
-            answer = self._session.get(f"/points/{id_}/gaps", {**query, "as_of": known})
-            found += rows(answer["gaps"])
-            if answer["is_complete"]:
-                return found
-            begin_ns = whole(found[-1]["end_ns"])
 
 
 def _only(points: Points) -> Point:

@@ -14,7 +14,17 @@ HEAD = """# Python client
 `penstock.client`, made from its docstrings by `./dev docs`.
 How it is used stands in [Use Penstock in Python](../how-to/use-in-python.md).
 """
-FIRST = ("Client", "History", "Table", "SqlAnswer", "Points", "Point", "Block", "Command")
+FIRST = (
+    "Client",
+    "History",
+    "Table",
+    "SqlAnswer",
+    "Points",
+    "Point",
+    "Block",
+    "Command",
+    "Imported",
+)
 
 
 def page() -> str:

@@ -80,6 +80,28 @@ def pages(
             cursor = headers["penstock-cursor"]
 
 
+def download(
+    session: Session,
+    ids: Sequence[str],
+    span: tuple[int, int],
+    as_of: str,
+    rows_at_once: int,
+    on_progress: Callable[[int, float], None],
+) -> tuple[list[Page], int]:
+    """All pages and their log record; told after each: (samples so far, share done)."""
+    sequences: list[int] = []
+    found: list[Page] = []
+    count = 0
+    words = Span(str(span[0]), str(span[1]), as_of)
+    for page in pages(session, ids, words, rows_at_once, sequences.append):
+        found.append(page)
+        count += len(page)
+        passed = (int(page.time_ns[-1]) - span[0]) / (span[1] - span[0])
+        on_progress(count, (int(page.point[-1]) + passed) / len(ids))
+    on_progress(count, 1.0)
+    return found, sequences[0]
+
+
 def _whole(answer: Answer) -> tuple[bytes, dict[str, str]]:
     return answer.whole(), answer.headers
 

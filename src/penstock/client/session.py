@@ -15,6 +15,7 @@ from penstock.client.errors import BrokenOff, ClientError, Problem, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from penstock.client.document import Document
     from penstock.client.patience import Patience
@@ -46,6 +47,24 @@ class Session:
         return self.ask(
             "POST", path, lambda answer: answer.json(), body=body or {}, is_repeatable=is_repeatable
         )
+
+    def put(self, path: str, body: Document) -> None:
+        """PUT; its answer is not looked at."""
+        self.ask("PUT", path, lambda answer: answer.whole(), body=body)
+
+    def upload(self, path: str, query: Mapping[str, str], file: Path) -> Document:
+        """The answer of POST with a file as its body, read as it is sent. Tried once."""
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(file.stat().st_size),
+            "Idempotency-Key": str(uuid.uuid4()),
+        }
+        self._logged_in("")
+        with (
+            file.open("rb") as body,
+            self._wire.ask("POST", path, query=query, body=body, headers=headers) as answer,
+        ):
+            return answer.json()
 
     def delete(self, path: str) -> None:
         """DELETE without an answer."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from penstock.client.document import whole
+from penstock.client.document import rows, whole
 from penstock.client.samples import Page
 from penstock.client.table import Column, Table, Texts
 from penstock.client.words import quality_column
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from penstock.client.document import Document
     from penstock.client.points import Points
+    from penstock.client.session import Session
+
+GAPS_AT_ONCE = 10_000
 
 
 def last_page(place: int, kind: str, row: Document) -> Page:
@@ -38,6 +41,18 @@ def last_page(place: int, kind: str, row: Document) -> Page:
         is_there,
         np.array([whole(row["quality"])], np.uint8),
     )
+
+
+def gaps_of(session: Session, id_: str, begin_ns: int, end_ns: int, known: str) -> list[Document]:
+    """Gaps of one point, however many."""
+    found: list[Document] = []
+    while True:
+        query = {"from": str(begin_ns), "to": str(end_ns), "limit": str(GAPS_AT_ONCE)}
+        answer = session.get(f"/points/{id_}/gaps", {**query, "as_of": known})
+        found += rows(answer["gaps"])
+        if answer["is_complete"]:
+            return found
+        begin_ns = whole(found[-1]["end_ns"])
 
 
 def gap_table(points: Points, found: Sequence[tuple[int, Document]], zone: str) -> Table:
