@@ -246,16 +246,16 @@ class NewFile:
         self.writer.append(encode_table(table, table_offset))
         self._file.sync()
         self._close()
-        return SegmentInfo(
-            *self._name,
-            int(table.first_ns.min()),
-            int(table.last_ns.max()),
-            int(table.point[0]),
-            int(table.point[-1]),
-            int(table.rows.sum()),
-            len(table),
-            table_offset,
-            self.writer.offset,
+        day, generation, first_sequence, after, until = self._name
+        return SegmentInfo.of_table(
+            table,
+            day=day,
+            generation=generation,
+            first_sequence=first_sequence,
+            after=after,
+            until=until,
+            table_offset=table_offset,
+            file_bytes=self.writer.offset,
         )
 
     def abandon(self) -> None:

@@ -74,20 +74,15 @@ def write_segment(
         file.sync()
     finally:
         file.close()
-    return SegmentInfo(
-        day,
-        generation,
-        first_sequence,
-        view.after,
-        view.sequence,
-        int(table.first_ns.min()),
-        int(table.last_ns.max()),
-        int(table.point[0]),
-        int(table.point[-1]),
-        int(table.rows.sum()),
-        len(table),
-        table_offset,
-        writer.offset,
+    return SegmentInfo.of_table(
+        table,
+        day=day,
+        generation=generation,
+        first_sequence=first_sequence,
+        after=view.after,
+        until=view.sequence,
+        table_offset=table_offset,
+        file_bytes=writer.offset,
     )
 
 

@@ -181,21 +181,15 @@ def _info_of(disk: Disk, folder: Path, name: str) -> SegmentInfo:
         raise Damaged(f"segment of {size} bytes has no footer")
     offset = table_offset_of(disk.read(path, size - FOOTER_BYTES))
     table = decode_table(disk.read(path, offset, size - offset), offset)
-    first_sequence = int(name.split("-")[1])
-    return SegmentInfo(
-        header.day,
-        header.generation,
-        first_sequence,
-        header.after,
-        header.until,
-        int(table.first_ns.min()),
-        int(table.last_ns.max()),
-        int(table.point[0]),
-        int(table.point[-1]),
-        int(table.rows.sum()),
-        len(table),
-        offset,
-        size,
+    return SegmentInfo.of_table(
+        table,
+        day=header.day,
+        generation=header.generation,
+        first_sequence=int(name.split("-")[1]),
+        after=header.after,
+        until=header.until,
+        table_offset=offset,
+        file_bytes=size,
     )
 
 

@@ -126,6 +126,36 @@ class SegmentInfo:
     table_offset: int
     file_bytes: int
 
+    @classmethod
+    def of_table(
+        cls,
+        table: ChunkTable,
+        *,
+        day: int,
+        generation: int,
+        first_sequence: int,
+        after: int,
+        until: int,
+        table_offset: int,
+        file_bytes: int,
+    ) -> SegmentInfo:
+        """What the manifest says of a file with this table; the table is in its order."""
+        return cls(
+            day=day,
+            generation=generation,
+            first_sequence=first_sequence,
+            after=after,
+            until=until,
+            first_ns=int(table.first_ns.min()),
+            last_ns=int(table.last_ns.max()),
+            first_point=int(table.point[0]),
+            last_point=int(table.point[-1]),
+            rows=int(table.rows.sum()),
+            chunks=len(table),
+            table_offset=table_offset,
+            file_bytes=file_bytes,
+        )
+
     @property
     def name(self) -> str:
         """File name: day of the oldest row, first sequence, generation."""

@@ -35,16 +35,7 @@ def routes(
     """`limits_of` gives the limit rules of a point (rules lie above), `last_of` its sample."""
     router = APIRouter()
 
-    @router.get("/assets")
-    async def list_assets(principal: Viewer) -> AssetsView:
-        """The asset tree, ordered by path."""
-        now = snapshot()
-        seen = [asset for asset in now.assets if principal.may("view", asset.path)]
-        ids = {asset.path: str(asset.id) for asset in seen}
-        return AssetsView(
-            revision=now.revision,
-            assets=[AssetView.of(asset, ids.get(asset.parent_path or "")) for asset in seen],
-        )
+    _add_assets(router, snapshot)
 
     @router.get("/points")
     async def list_points(
@@ -79,6 +70,19 @@ def routes(
         return PointDetailView(**_view(point, now, limits_of).model_dump(), last=last_of(point))
 
     return router
+
+
+def _add_assets(router: APIRouter, snapshot: Callable[[], Snapshot]) -> None:
+    @router.get("/assets")
+    async def list_assets(principal: Viewer) -> AssetsView:
+        """The asset tree, ordered by path."""
+        now = snapshot()
+        seen = [asset for asset in now.assets if principal.may("view", asset.path)]
+        ids = {asset.path: str(asset.id) for asset in seen}
+        return AssetsView(
+            revision=now.revision,
+            assets=[AssetView.of(asset, ids.get(asset.parent_path or "")) for asset in seen],
+        )
 
 
 def _filter(points: Sequence[Point], asset_path: str, path: str, q: str, ids: str) -> list[Point]:
