@@ -1,9 +1,11 @@
 """A bare writer that is killed: log, historian, compaction and compressed log in one process.
 
-`python bench/_crash_writer.py FOLDER SEED FIRST FIRST FIRST`: opens, says `ready`, says what
-history holds (`history {...}`), then sends and says each acknowledgement (`a SLOT NUMBER`)
-until somebody ends it. What it sends follows from slot and number, so that every row that
-is found can be judged by itself.
+`python bench/_crash_writer.py FOLDER SEED SEEN_TO FIRST FIRST FIRST`: opens, says `ready`, says
+what history holds and which batch records lie in the log behind SEEN_TO (`history {...}`), then
+sends, says each acknowledgement (`a SLOT NUMBER`), compaction and compressed file (`d COMPACTIONS
+COMPRESSED`) until somebody ends it. What it sends follows from slot and number, so that every row
+that is found can be judged by itself. The log is asked beside the history, because the history
+shows equal rows once, however often they came.
 """
 
 from __future__ import annotations
@@ -115,6 +117,40 @@ def judge(historian: Historian) -> dict[str, object]:
     return {"whole": whole, "doubled": doubled, "wrong": wrong}
 
 
+def logged(log: Log, seen_to: int) -> dict[str, object]:
+    """Batch records behind `seen_to` as they lie: [slot, incarnation, number], and their end."""
+    found: list[tuple[int, int, int]] = []
+    after = max(seen_to, log.first_sequence - 1)
+    passed_by = after - seen_to
+    while records := log.read(after):
+        for record in records:
+            if isinstance(record.payload, Batch):
+                origin = record.payload.origin
+                found.append((origin.slot, origin.incarnation, record.payload.sequence))
+        after = records[-1].sequence
+    return {"records": found, "seen_to": after, "passed_by": passed_by}
+
+
+async def upkeep(log: Log) -> None:
+    """As the product's own, but ten times a second: a life is short."""
+    while True:
+        while await log.upkeep.step(log.upkeep.in_thread):
+            continue
+        await asyncio.sleep(0.1)
+
+
+async def tell(worker: HistorianWorker, log: Log) -> None:
+    """What was done beside the writing, whenever there is more of it."""
+    told = (0, 0)
+    while True:
+        compactions = worker.historian.statistics()["compactions_total"]
+        done = (int(compactions), log.upkeep.compressed_files)
+        if done != told:
+            os.write(1, b"d %d %d\n" % done)
+            told = done
+        await asyncio.sleep(0.02)
+
+
 async def compact(worker: HistorianWorker, disk: SystemDisk, folder: Path) -> None:
     historian, hints, clock = worker.historian, DecimalHints(), SystemClock()
     while True:
@@ -165,14 +201,16 @@ async def main() -> None:
     await worker.wait_read(log.durable)
     os.write(1, b"ready\n")
     found = await asyncio.to_thread(judge, worker.historian)
-    tasks.append(asyncio.create_task(log.upkeep.run(log.upkeep.in_thread)))
+    found |= logged(log, int(sys.argv[3]))
+    tasks.append(asyncio.create_task(upkeep(log)))
+    tasks.append(asyncio.create_task(tell(worker, log)))
     tasks.append(asyncio.create_task(compact(worker, disk, segments)))
     stats = worker.historian.statistics() | log.statistics()
-    kept = ("segments", "segment_rows", "compressed_files", "damaged_chunks", "gaps")
+    kept = ("segments", "segment_rows", "damaged_chunks", "gaps")
     found["statistics"] = {name: stats[name] for name in kept if name in stats}
     os.write(1, b"history " + json.dumps(found).encode() + b"\n")
-    if len(sys.argv) > 3:
-        tasks.append(asyncio.create_task(write(log, chance, [int(n) for n in sys.argv[3:6]])))
+    if len(sys.argv) > 4:
+        tasks.append(asyncio.create_task(write(log, chance, [int(n) for n in sys.argv[4:7]])))
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in tasks:
             if task.done():
