@@ -28,6 +28,6 @@ def test_twenty_rounds_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     assert [] == found["failures"]
     names = ("kills", "lost", "doubled", "wrong", "manual_repairs")
     assert [12, 0, 0, 0, 0] == [found[name] for name in names]
-    assert [] == found["untried"]
+    assert 0 < min(found[name] for name in ("segments_max", "compactions", "compressed_files"))
     assert 500 < found["accepted"] <= found["logged_records"]
     assert found["cuts"] == 8 or found["power_cuts"] == "UNPROVEN"
