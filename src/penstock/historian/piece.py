@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.historian.block_chunk import HeldBlock
-from penstock.historian.columns import UNCERTAIN, Columns
-from penstock.historian.segment import ChunkFlag
+from penstock.historian.columns import Columns
 from penstock.model import ValueKind
 
 if TYPE_CHECKING:
     from penstock.historian.segment import ChunkTable, SegmentInfo
 
 TIME_MIN, TIME_MAX = -(2**63), 2**63 - 1
-_SIDE = int(ChunkFlag.SIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +22,6 @@ class ChunkRef:
     info: SegmentInfo
     table: ChunkTable
     chunk: int
-
-    @property
-    def has_statistics(self) -> bool:
-        """May the table answer for the chunk: all rows good or uncertain, none replaced?"""
-        table, chunk = self.table, self.chunk
-        return int(table.worst_quality[chunk]) >= UNCERTAIN and not int(table.flags[chunk]) & _SIDE
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,6 @@ class ComputeLink(ChildLink):
         super().__init__(log_door, handle_of, {"node": str(node), "settings": settings})
         self.answers: dict[str, Callable[[Document], Awaitable[Document]]] = {}
         self.on_down: list[Callable[[], None]] = []
-        self.on_up: list[Callable[[], None]] = []
         self._asked = 0
         self._asked_total = 0
         self._refused_total = 0
@@ -116,10 +115,6 @@ class ComputeLink(ChildLink):
         if answer is None or not isinstance(fields, dict):
             raise Refused("bad_request", f"core has no answer to {op!r}")
         return await answer(fields)
-
-    def _on_up(self) -> None:
-        for hear in self.on_up:
-            hear()
 
     def _on_down(self) -> None:
         for hear in self.on_down:
