@@ -25,10 +25,24 @@ log = structlog.get_logger()
 TIME_MAX_S = 6 * 3_600.0
 
 
+async def swap_in(worker: HistorianWorker, fields: Document) -> Proposal:
+    """Commit what compute proposes; the log may then let go of what no manifest needs."""
+    try:
+        proposal = Proposal.from_document(fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refused("bad_request", f"proposal: {error}") from error
+    try:
+        await worker.swap(proposal)
+    except OSError as error:
+        raise Refused("disk_full", str(error)) from error
+    return proposal
+
+
 class Compaction:
     """Asks compute for day files, again and again; answers its question "commit"."""
 
     def __init__(self, worker: HistorianWorker, link: ComputeLink, clock: Clock) -> None:
+        self._worker = worker
         self._historian = worker.historian
         self._link = link
         self._clock = clock
@@ -61,14 +75,7 @@ class Compaction:
 
     async def commit(self, fields: Document) -> Document:
         """Answer to compute: list its new files instead of the old ones."""
-        try:
-            proposal = Proposal.from_document(fields)
-        except (KeyError, TypeError) as error:
-            raise Refused("bad_request", f"proposal: {error}") from error
-        try:
-            await asyncio.to_thread(self._historian.swap, proposal)
-        except OSError as error:
-            raise Refused("disk_full", str(error)) from error
+        await swap_in(self._worker, fields)
         return {}
 
     def statistics(self) -> dict[str, int]:
