@@ -19,6 +19,7 @@ from penstock.historian.answer import CSV_POINTS_MAX, PENS_MAX, CsvPoint, cells,
 from penstock.historian.block_query import newest_rms
 from penstock.historian.columns import Columns
 from penstock.historian.envelope import PX_MAX
+from penstock.historian.file_name import attachment, csv_name
 from penstock.historian.query import SAMPLES_MAX, Snapshot, raw
 from penstock.historian.request import (
     PointDirectory,
@@ -145,7 +146,7 @@ def _add_trends(
         return StreamingResponse(
             csv_rows(snapshot, asked, from_ns, to_ns),
             media_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": 'attachment; filename="penstock.csv"'},
+            headers=attachment(csv_name([point.path for point in wanted], from_ns, to_ns)),
         )
 
 
