@@ -74,7 +74,7 @@ class Supervisor:
         silent_s_max: float = SILENT_S_MAX,
     ) -> None:
         self._silent_s_max = silent_s_max
-        self._watched_at = time.monotonic()
+        self._started = self._watched_at = time.monotonic()
         self._children = {spec.name: Child(spec) for spec in specs}
         self._on_ready = on_ready
         self._say = say
@@ -220,7 +220,15 @@ class Supervisor:
             }
             for child in self._children.values()
         ]
-        rows.append({"name": "supervisor", "pid": os.getpid(), "restarts": 0, "last_exit": None})
+        rows.append(
+            {
+                "name": "supervisor",
+                "pid": os.getpid(),
+                "restarts": 0,
+                "last_exit": None,
+                "up_since": self._started,
+            }
+        )
         core.control.send({"op": "processes", "rows": rows})
 
     async def _shut_down(self) -> None:
