@@ -31,10 +31,21 @@ export function shownAlarms(alarms: readonly Alarm[]): Alarm[] {
   return alarms.filter((a) => tabOf(a) === "active");
 }
 
-/** The alarms of an asset and of what is below it. */
-export function below(alarms: readonly Alarm[], assetPath: string): Alarm[] {
+/** Paths of the assets that an alarm concerns besides its own: those that a lost device feeds. */
+export type Fed = (alarm: Pick<Alarm, "kind" | "point_id">) => readonly string[];
+
+/**
+ * The alarms of an asset and of what is below it. A lost device concerns every asset that it
+ * feeds: a page without values must not say that nothing is wrong.
+ */
+export function below<A extends Pick<Alarm, "asset_path" | "kind" | "point_id">>(
+  alarms: readonly A[],
+  assetPath: string,
+  fed: Fed,
+): A[] {
   const prefix = `${assetPath}/`;
-  return alarms.filter((a) => a.asset_path === assetPath || a.asset_path.startsWith(prefix));
+  const isInside = (path: string): boolean => path === assetPath || path.startsWith(prefix);
+  return alarms.filter((a) => isInside(a.asset_path) || fed(a).some(isInside));
 }
 
 export const PRIORITIES: readonly Priority[] = [1, 2, 3, 4];

@@ -2,6 +2,8 @@
 import { t } from "./i18n.svelte.ts";
 import type { Alarm } from "./types.ts";
 
-export function alarmName(alarm: Pick<Alarm, "kind" | "name">): string {
-  return alarm.kind === "communication" ? t("alarm.communication", { name: alarm.name }) : alarm.name;
+/** Of one that has returned in the past tense: the device answers again. */
+export function alarmName(alarm: Pick<Alarm, "kind" | "name"> & { active?: boolean }): string {
+  if (alarm.kind !== "communication") return alarm.name;
+  return t(alarm.active === false ? "alarm.communication_over" : "alarm.communication", { name: alarm.name });
 }

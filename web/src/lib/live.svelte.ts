@@ -121,6 +121,7 @@ const batches = new Map<number, Batch>();
 const topics = new Map<string, Set<(event: Record<string, unknown>) => void>>();
 const resyncs = new Set<() => void>();
 let refused: () => void = () => undefined;
+let isExpected: (point: string) => boolean = () => true;
 const dirty = new Set<number>();
 const bySlot: (Live | undefined)[] = [];
 let nextSid = 1;
@@ -135,7 +136,7 @@ class Connection {
   nextTryMs = $state(0);
   /** The server's clock, estimated from the frames; moves twice a second. */
   nowMs = $state(Date.now());
-  /** Age of the newest sample that this tab has received; null before the first. */
+  /** Age of the newest value on this page that is read again and again; null without one. */
   dataAgeMs = $state<number | null>(null);
   uiBuild = $state("");
 
@@ -257,6 +258,11 @@ export function onRefused(fn: () => void): void {
   refused = fn;
 }
 
+/** Which points are read again and again: only their age says whether data flows. */
+export function expectFrom(fn: (point: string) => boolean): void {
+  isExpected = fn;
+}
+
 function take(point: string): Live {
   const known = entries.get(point);
   if (known !== undefined) {
@@ -335,7 +341,6 @@ let socket: WebSocket | undefined;
 let offsetMs = 0;
 let lastSequence = 0;
 let lastFrameMs = 0;
-let newestSampleMs = Number.NaN;
 let attempt = 0;
 let retryTimer: ReturnType<typeof setTimeout> | undefined;
 let beat: ReturnType<typeof setInterval> | undefined;
@@ -449,11 +454,20 @@ function drop(): void {
 
 function onBeat(): void {
   connection.nowMs = connection.serverNow();
-  connection.dataAgeMs = Number.isNaN(newestSampleMs)
-    ? null
-    : Math.max(0, connection.nowMs - newestSampleMs);
+  const newest = newestMs();
+  connection.dataAgeMs = Number.isNaN(newest) ? null : Math.max(0, connection.nowMs - newest);
   const allowed = connection.state === "live" ? SILENCE_MS : OPENING_MS;
   if (socket !== undefined && performance.now() - lastFrameMs > allowed) lost();
+}
+
+/** NaN where the page shows nothing that has to come: a device that answers says so only once. */
+function newestMs(): number {
+  let newest = Number.NaN;
+  for (const [point, { live, refs }] of entries) {
+    const at = times[live.slot] ?? Number.NaN;
+    if (refs > 0 && !(at <= newest) && !Number.isNaN(at) && isExpected(point)) newest = at;
+  }
+  return newest;
 }
 
 function onVisibility(): void {
@@ -552,7 +566,6 @@ function storeRow(slot: number, frame: ValuesFrame, i: number, serverMs: number)
   times[slot] = at;
   qualities[slot] = frame.quality[i] ?? 0;
   flagBits[slot] = flags;
-  if (!(at <= newestSampleMs) && !Number.isNaN(at)) newestSampleMs = at;
   dirty.add(slot);
 }
 

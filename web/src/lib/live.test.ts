@@ -307,3 +307,23 @@ test("the store holds more points than it began with", () => {
   assert.equal(sub.get("p0")?.value, 0);
   assert.equal(sub.get("p999")?.value, 999);
 });
+
+test("the age of the data is that of what is read again and again, and of what is still shown", (context) => {
+  live.stop();
+  context.mock.timers.enable({ apis: ["setInterval"] });
+  live.start();
+  live.expectFrom((id) => id !== "answers");
+  const page = live.subscribe(["temperature"], 1);
+  const alarm = live.subscribe(["answers"], 1);
+  socket().open();
+  for (const { sid, points } of socket().take("sub") as { sid: number; points: string[] }[]) {
+    socket().receive(values(socket(), sid, points.map((p, i) => [i, 1, p === "answers" ? 400_000 : 2_000, 192]), 2));
+  }
+  context.mock.timers.tick(1_000);
+  assert.equal(Math.round((live.connection.dataAgeMs ?? 0) / 1000), 2);
+
+  page.close();
+  context.mock.timers.tick(1_000);
+  assert.equal(live.connection.dataAgeMs, null, "a device that answers says so once, and is not late");
+  alarm.close();
+});

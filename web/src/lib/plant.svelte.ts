@@ -4,28 +4,48 @@
  * When they have, the server says so on the live socket and everything is fetched again.
  */
 import { get } from "./api.ts";
-import { onResync } from "./live.svelte.ts";
+import { t } from "./i18n.svelte.ts";
+import { expectFrom, onResync } from "./live.svelte.ts";
+import { simulationOfPlant, type Simulation } from "./simulated.ts";
+import { isSystemPath } from "./system.ts";
+import type { Fed } from "./alarm.ts";
 import type { Asset, Point } from "./types.ts";
 
 const PAGES_MAX = 50;
 
 class Plant {
   assets = $state.raw<readonly Asset[]>([]);
-  points = $state.raw<readonly Point[]>([]);
   /** False before the first answer. */
   loaded = $state(false);
-  #byId = new Map<string, Point>();
-  #byAsset = new Map<string, Point[]>();
-  #assetById = new Map<string, Asset>();
+  #answered = $state.raw<readonly Point[]>([]);
+  /** In the words of the reader: they change with the language. */
+  readonly points: readonly Point[] = $derived(this.#answered.map(inWords));
+  #byId = $derived(new Map(this.points.map((p) => [p.id, p])));
+  #byAsset = $derived(byAsset(this.points));
+  #assetById = $derived(new Map(this.assets.map((a) => [a.id, a])));
+  /** Assets by the device that feeds them. */
+  #byDevice = $derived.by(() => {
+    const found = new Map<string, Set<string>>();
+    for (const p of this.points) {
+      const path = this.#assetById.get(p.asset_id)?.path;
+      if (path === undefined || isSystemPath(path)) continue;
+      const key = deviceKey(p);
+      found.set(key, (found.get(key) ?? new Set()).add(path));
+    }
+    return found;
+  });
+  readonly simulation: Simulation = $derived(simulationOfPlant(this.points));
+  /** Connectors that are simulators. */
+  readonly simulators: ReadonlySet<string> = $derived(
+    new Set(this.points.flatMap((p) => (p.simulated && p.connector !== null ? [p.connector] : []))),
+  );
   #running: Promise<void> | undefined;
 
   point(id: string): Point | undefined {
-    void this.points;
     return this.#byId.get(id);
   }
 
   pointsOf(assetId: string): readonly Point[] {
-    void this.points;
     return this.#byAsset.get(assetId) ?? [];
   }
 
@@ -34,7 +54,6 @@ class Plant {
   }
 
   assetById(id: string): Asset | undefined {
-    void this.assets;
     return this.#assetById.get(id);
   }
 
@@ -45,6 +64,12 @@ class Plant {
       .filter((a) => a.id === asset.id || a.path.startsWith(prefix))
       .flatMap((a) => this.pointsOf(a.id));
   }
+
+  /** Paths of the assets that a lost device feeds; of any other alarm none. */
+  fed: Fed = (alarm) => {
+    const point = alarm.kind === "communication" ? this.point(alarm.point_id ?? "") : undefined;
+    return point === undefined ? [] : [...(this.#byDevice.get(deviceKey(point)) ?? [])];
+  };
 
   async load(again = false): Promise<void> {
     if (this.loaded && !again) return;
@@ -57,18 +82,32 @@ class Plant {
       get<{ assets: Asset[] }>("/assets"),
       allPoints(),
     ]);
-    this.#byId = new Map(points.map((p) => [p.id, p]));
-    this.#byAsset = new Map();
-    for (const p of points) {
-      const list = this.#byAsset.get(p.asset_id);
-      if (list === undefined) this.#byAsset.set(p.asset_id, [p]);
-      else list.push(p);
-    }
-    this.#assetById = new Map(assets.assets.map((a) => [a.id, a]));
     this.assets = assets.assets;
-    this.points = points;
+    this.#answered = points;
     this.loaded = true;
   }
+}
+
+function byAsset(points: readonly Point[]): Map<string, Point[]> {
+  const found = new Map<string, Point[]>();
+  for (const p of points) {
+    const list = found.get(p.asset_id);
+    if (list === undefined) found.set(p.asset_id, [p]);
+    else list.push(p);
+  }
+  return found;
+}
+
+function deviceKey(point: Point): string {
+  return JSON.stringify([point.connector, point.device]);
+}
+
+/** A point that the node adds itself has no words of its own: they are the reader's. */
+function inWords(point: Point): Point {
+  if (!isSystemPath(point.path) || point.name !== "connected") return point;
+  const name = point.device ?? point.connector ?? "";
+  const labels = { "0": t("point.no"), "1": t("point.yes") };
+  return { ...point, label: t("point.answers", { name }), labels };
 }
 
 async function allPoints(): Promise<Point[]> {
@@ -85,6 +124,8 @@ async function allPoints(): Promise<Point[]> {
 }
 
 export const plant = new Plant();
+
+expectFrom((id) => (plant.point(id)?.period_ms ?? null) !== null);
 
 onResync(() => {
   if (plant.loaded) plant.load(true).catch(() => undefined);

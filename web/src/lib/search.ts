@@ -1,4 +1,5 @@
 /** Search by words: every word must occur; a name that starts with it comes first. */
+import { isSystemPath } from "./system.ts";
 
 export interface Found {
   kind: "page" | "asset" | "point";
@@ -6,6 +7,9 @@ export interface Found {
   where: string;
   href: string;
 }
+
+/** What belongs to the node itself is found behind the plant, whatever its name. */
+const isLate = (hit: Found): boolean => isSystemPath(hit.where);
 
 const SHOWN_MAX = 12;
 
@@ -17,7 +21,7 @@ export function findAll(text: string, all: readonly Found[]): Found[] {
     const score = scoreOf(hit, words);
     if (score > 0) scored.push({ hit, score });
   }
-  scored.sort((a, b) => b.score - a.score || a.hit.where.localeCompare(b.hit.where));
+  scored.sort((a, b) => Number(isLate(a.hit)) - Number(isLate(b.hit)) || b.score - a.score || a.hit.where.localeCompare(b.hit.where));
   return scored.slice(0, SHOWN_MAX).map((s) => s.hit);
 }
 

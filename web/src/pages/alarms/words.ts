@@ -1,7 +1,10 @@
 /** Value, limit and place of an alarm in words. */
 import { alarmName } from "../../lib/alarmname.ts";
-import { locale, n } from "../../lib/i18n.svelte.ts";
+import { locale, n, t } from "../../lib/i18n.svelte.ts";
+import { connection } from "../../lib/live.svelte.ts";
 import { plant } from "../../lib/plant.svelte.ts";
+import { session } from "../../lib/session.svelte.ts";
+import { moment, nsToMs } from "../../lib/time.ts";
 import type { Alarm } from "../../lib/types.ts";
 import { unitLabel } from "../../lib/units.ts";
 import { fromJson, valueText } from "../../lib/value.ts";
@@ -18,6 +21,12 @@ export function fullName(alarm: Pick<Alarm, "asset_path" | "kind" | "name">): st
   const asset = assetName(alarm);
   if (alarm.kind === "communication") return alarmName(alarm);
   return alarm.name.toLowerCase().includes(asset.toLowerCase()) ? alarm.name : `${asset} ${alarm.name}`;
+}
+
+/** "Returned 11:18:39, not acknowledged": of an alarm that is over, since when. */
+export function stateText(alarm: Pick<Alarm, "state" | "returned_ns">): string {
+  if (alarm.state !== "returned_unacknowledged" || alarm.returned_ns === null) return t(`alarms.state.${alarm.state}`);
+  return t("alarms.returned_at", { time: moment(nsToMs(alarm.returned_ns), connection.nowMs, session.zone, locale.language) });
 }
 
 /** The value that raised the alarm, without its unit: that stands behind the limit. */

@@ -39,3 +39,10 @@ export function statePoint(points: readonly Point[]): Point | undefined {
 export function isOff(word: string): boolean {
   return /^(0|off|stop|stopped|aus|halt|idle|closed|zu)$/i.test(word.trim());
 }
+
+/** The point that stands for an asset where there is room for one: what is measured before what is set. */
+export function headlinePoint(points: readonly Point[]): Point | undefined {
+  const measured = points.filter((p) => !p.writable);
+  const isFloat = (p: Point): boolean => p.kind === "float";
+  return measured.find(isFloat) ?? points.find(isFloat) ?? measured[0] ?? points[0];
+}

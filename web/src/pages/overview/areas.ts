@@ -1,9 +1,10 @@
 /** Which assets are areas, and which of their points the overview shows. Pure. */
-import { below } from "../../lib/alarm.ts";
+import { isSystemPath } from "../../lib/system.ts";
 import type { Alarm, Asset, Point } from "../../lib/types.ts";
 
 /** Assets of level "area"; a plant that names none shows what lies below its roots. */
-export function areasOf(assets: readonly Asset[]): Asset[] {
+export function areasOf(all: readonly Asset[]): Asset[] {
+  const assets = all.filter((a) => !isSystemPath(a.path));
   const areas = assets.filter((a) => a.level === "area");
   if (areas.length > 0) return areas;
   const roots = new Set(assets.filter((a) => a.parent_id === null).map((a) => a.id));
@@ -58,5 +59,3 @@ export function worstByPoint(alarms: readonly Alarm[]): Map<string, Alarm> {
   }
   return out;
 }
-
-export { below };

@@ -1,7 +1,7 @@
 /** Figures of the System page. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, figure, longSpan, upTime } from "./figures.ts";
+import { bytes, figure, longSpan, readerCounter, upTime } from "./figures.ts";
 
 test("bytes in the unit a person would choose", () => {
   assert.equal(bytes(0, "en"), "0\u00a0B");
@@ -26,4 +26,10 @@ test("a span is days, and years when it is long", () => {
   assert.equal(longSpan(45.6, "de"), "46\u00a0Tg");
   assert.equal(longSpan(800, "en"), "2.2\u00a0y");
   assert.equal(longSpan(9000, "de"), "25\u00a0J");
+});
+
+test("a counter of a reader names who reads", () => {
+  assert.deepEqual(readerCounter("log_reader_historian_behind_records"), { reader: "historian", what: "behind" });
+  assert.deepEqual(readerCounter("log_reader_my_own_reader_dropped_records"), { reader: "my_own_reader", what: "dropped" });
+  assert.equal(readerCounter("rules_behind_records"), null);
 });

@@ -40,3 +40,9 @@ export function longSpan(days: number, language: Language): string {
   if (days >= 365) return `${format(days / 365, days >= 3650 ? 0 : 1, language)}${NBSP}${year}`;
   return `${format(days, days < 10 ? 1 : 0, language)}${NBSP}${day}`;
 }
+
+/** A counter of one reader of the log: who reads, and what is counted; null for any other counter. */
+export function readerCounter(name: string): { reader: string; what: "behind" | "dropped" | "poisoned" } | null {
+  const found = /^log_reader_(.+)_(behind|dropped|poisoned)_records$/.exec(name);
+  return found === null ? null : { reader: found[1] as string, what: found[2] as "behind" };
+}
