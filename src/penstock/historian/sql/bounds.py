@@ -13,7 +13,7 @@ sample, and a condition that is true for a row of nulls where an outer join make
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,8 @@ import numpy as np
 import orjson
 
 from penstock.historian.piece import TIME_MAX, TIME_MIN
-from penstock.historian.sql.guard import nodes, one
+from penstock.historian.sql.facts import changing, one, rounding_of, template
+from penstock.historian.sql.guard import nodes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -168,49 +169,58 @@ class Bounds:
         functions: set[str] = set()
         columns: set[str] = set()
         for node in nodes(condition):
+            if node.get("sample"):
+                return False
             functions.add(str(node.get("function_name", "")).casefold())
             columns.update(str(name).casefold() for name in node.get("column_names") or ())
         is_about_points = bool(columns) and not columns & _OF_SAMPLES
-        return is_about_points and not functions & _volatile(self.trials)
+        return is_about_points and not (functions | columns) & changing(self.trials)
 
     # --- times
 
     def _span_of(self, condition: Node, alias: str) -> Span:
         kind = str(condition.get("type"))
         if kind == "COMPARE_BETWEEN":
-            low = self._compared(condition["input"], ">=", condition["lower"], alias)
-            high = self._compared(condition["input"], "<=", condition["upper"], alias)
+            ends = [(">=", condition["lower"]), ("<=", condition["upper"])]
+            low, high = self._compared(condition["input"], ends, alias)
             return max(low[0], high[0]), min(low[1], high[1])
         if kind == "COMPARE_IN":
             column, *values = condition["children"]
-            spans = [self._compared(column, "=", value, alias) for value in values]
+            spans = self._compared(column, [("=", value) for value in values], alias)
             return min(span[0] for span in spans), max(span[1] for span in spans)
         relation = _RELATION.get(kind)
         if relation is None:
             return ALWAYS
         left, right = condition["left"], condition["right"]
-        span = self._compared(left, relation, right, alias)
-        return span if span != ALWAYS else self._compared(right, _MIRRORED[relation], left, alias)
+        (span,) = self._compared(left, [(relation, right)], alias)
+        if span == ALWAYS:
+            (span,) = self._compared(right, [(_MIRRORED[relation], left)], alias)
+        return span
 
-    def _compared(self, column: Node, relation: str, constant: Node, alias: str) -> Span:
-        """Span of `column relation constant`; everything unless it is a time column."""
+    def _compared(
+        self, column: Node, relations: Sequence[tuple[str, Node]], alias: str
+    ) -> list[Span]:
+        """Span of each `column relation constant`; everything unless it is a time column.
+
+        DuckDB finds one type for all constants of a BETWEEN or IN: the widest slack counts.
+        """
         name = _time_column(column, alias)
-        time_ns = None if name is None else self._constant(constant, _TIME_TYPE[name])
-        if time_ns is None:
-            return ALWAYS
-        slack = _ROUNDING_NS if name == "time" else 0
-        low, high = TIME_MIN, TIME_MAX
-        if relation in {"=", ">", ">="}:
-            low = max(TIME_MIN, min(time_ns - slack, TIME_MAX))
-        if relation in {"=", "<", "<="}:
-            high = max(TIME_MIN, min(time_ns + slack + 1, TIME_MAX))
-        return low, high
+        if name is None:
+            return [ALWAYS] * len(relations)
+        found = [self._constant(constant, _TIME_TYPE[name]) for _, constant in relations]
+        known = [constant for constant in found if constant is not None]
+        if len(known) < len(found):
+            return [ALWAYS] * len(relations)
+        slack = max(rounding for _, rounding in known)
+        pairs = zip(relations, known, strict=True)
+        return [_span(relation, time_ns, slack) for (relation, _), (time_ns, _) in pairs]
 
-    def _constant(self, node: Node, kind: str) -> int | None:
-        """Nanoseconds of an expression without columns, evaluated by DuckDB."""
+    def _constant(self, node: Node, kind: str) -> tuple[int, int] | None:
+        """(nanoseconds, rounding) of an expression without columns, evaluated by DuckDB."""
         if any(part.get("type") in {"COLUMN_REF", "SUBQUERY"} for part in nodes(node)):
             return None
-        value = f"CAST({self._text(node)} AS {kind})"
+        text = self._text(node)
+        value = f"CAST({text} AS {kind})"
         number = value if kind == "HUGEINT" else f"epoch_ns({value})"
         if id(node) in self.failed:
             return None
@@ -218,17 +228,19 @@ class Bounds:
 
         self.check()
         try:
-            cell = self.connection.execute(f"SELECT {number}").fetchall()[0][0]
+            answer = self.connection.execute(f"SELECT {number}, typeof({text})")
+            cell, type_name = answer.fetchall()[0]
         except duckdb.Error as error:
             self.failed.add(id(node))
             raise _Aborted from error
-        return None if cell is None else int(cell)
+        rounding = rounding_of(str(type_name)) if kind == "HUGEINT" else _ROUNDING_NS
+        return None if cell is None or rounding is None else (int(cell), rounding)
 
     # --- DuckDB
 
     def _text(self, condition: Node) -> str:
         """SQL of an expression of the tree, written by DuckDB."""
-        select = _template(self.trials)
+        select = template(self.trials)
         select["statements"][0]["node"]["where_clause"] = condition
         tree = orjson.dumps(select).decode()
         text = one(self.connection, "SELECT json_deserialize_sql($tree::JSON)", tree=tree)
@@ -249,29 +261,14 @@ class _Aborted(Exception):
     """A constant could not be evaluated, and the transaction ended with it."""
 
 
-# Facts of this DuckDB, asked once a process.
-_known: dict[str, str] = {}
-
-
-def _fact(connection: DuckDBPyConnection, question: str) -> str:
-    if question not in _known:
-        _known[question] = one(connection, question)
-    return _known[question]
-
-
-def _template(connection: DuckDBPyConnection) -> Node:
-    """Tree of a SELECT into which a condition is put."""
-    tree: Node = orjson.loads(_fact(connection, "SELECT json_serialize_sql('SELECT 1 WHERE true')"))
-    return tree
-
-
-def _volatile(connection: DuckDBPyConnection) -> frozenset[str]:
-    """Functions that answer differently each time."""
-    question = (
-        "SELECT string_agg(DISTINCT function_name, ' ') FROM duckdb_functions() "
-        "WHERE stability = 'VOLATILE'"
-    )
-    return frozenset(_fact(connection, question).casefold().split())
+def _span(relation: str, time_ns: int, slack: int) -> Span:
+    """Moments for which `relation time_ns` may hold."""
+    low, high = TIME_MIN, TIME_MAX
+    if relation in {"=", ">", ">="}:
+        low = max(TIME_MIN, min(time_ns - slack, TIME_MAX))
+    if relation in {"=", "<", "<="}:
+        high = max(TIME_MIN, min(time_ns + slack + 1, TIME_MAX))
+    return low, high
 
 
 def references(tree: Node) -> list[Reference]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from penstock.historian.sql.facts import one
 from penstock.model import Refused
 
 if TYPE_CHECKING:
@@ -58,12 +59,6 @@ def parse(connection: DuckDBPyConnection, sql: str) -> Node:
     node: Node = statements[0]["node"]
     check(node)
     return node
-
-
-def one(connection: DuckDBPyConnection, question: str, **values: str) -> str:
-    """The one cell of the answer; read to its end, else the connection stays busy."""
-    rows = connection.execute(question, values or None).fetchall()
-    return str(rows[0][0])
 
 
 def check(tree: Node) -> None:
