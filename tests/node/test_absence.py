@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +40,14 @@ class Bench:
         self.log = log
         self.clock = clock
         self.snapshot = Snapshot.of(1, (), POINTS)
-        self.watch = AbsenceWatch(log, lambda: self.snapshot, ORIGIN, clock)
+        self.before: list[int] = []
+        self.watch = AbsenceWatch(
+            log, lambda: self.snapshot, ORIGIN, clock, itertools.count(1), self._note
+        )
+
+    async def _note(self) -> None:
+        """What has to come first: how many batches there were when it was asked for."""
+        self.before.append(len(self.batches()))
 
     async def after(self, seconds: float) -> None:
         await settle()
@@ -112,6 +120,7 @@ async def test_an_absence_that_lasts_is_one_bad_row_a_point(bench: Bench) -> Non
     await wait_for(lambda: len(bench.batches()) == 1)
     await bench.after(60)
 
+    assert [0] == bench.before, "an outage of the node is marked first"
     assert {1, 2, 3, 4} == set(marks(bench.batches()[0].frames))
     assert 1 == len(bench.batches())
 

@@ -37,6 +37,10 @@ class IntervalSet:
         at = bisect_right(bounds, (sequence, 2**64)) - 1
         return at >= 0 and bounds[at][1] >= sequence
 
+    def knows(self, origin: Origin) -> bool:
+        """Is any batch of `origin` in the set?"""
+        return origin in self._bounds
+
     def add(self, origin: Origin, first: int, last: int | None = None) -> bool:
         """Add one batch or a span; False if all of it was there."""
         last = first if last is None else last

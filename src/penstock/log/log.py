@@ -81,6 +81,8 @@ class Log:
         self._state = "open"
         self.received = IntervalSet(recovered.received.intervals())
         self.durable = recovered.last
+        # Receive time of the newest record that an earlier process took in; 0 for none.
+        self.heard_ns = recovered.heard_ns
         self.credit = CreditPool(settings.credit_bytes_max)
         self.small_credit = CreditPool(settings.small_credit_bytes_max)
 

@@ -26,17 +26,24 @@ if TYPE_CHECKING:
     from penstock.world import Disk
 
 CHECKPOINT_INTERVALS_MAX = 100_000
+# What a start writes of its own accord, also one that came to nothing.
+_OF_A_START = frozenset({RecordKind.DICTIONARY, RecordKind.CHECKPOINT, RecordKind.GAP})
 
 
 @dataclass(slots=True)
 class Recovered:
-    """State of the log as its files tell it; `last` is the newest sequence, 0 for none."""
+    """State of the log as its files tell it; `last` is the newest sequence, 0 for none.
+
+    `heard_ns` is the receive time of the newest record that shows somebody at work: data, an
+    event, a command; 0 for none.
+    """
 
     files: list[LogFile]
     sizes: dict[LogFile, int]
     incarnation: int = 0
     last: int = 0
     receive_ns: int = 0
+    heard_ns: int = 0
     received: Received = field(default_factory=Received)
     dictionary: dict[int, DictionaryEntry] = field(default_factory=dict)
     holes: list[tuple[LogFile, Hole]] = field(default_factory=list)
@@ -56,6 +63,7 @@ class _Scanned:
     records: int = 0
     last: int = 0
     receive_ns: int = 0
+    heard_ns: int = 0
     day: int = 0
     end: int = 0
     size: int = 0
@@ -118,6 +126,8 @@ def _has_header(data: bytes) -> bool:
 
 def _note(result: _Scanned, item: Found) -> None:
     header = item.header
+    if header.kind not in _OF_A_START:
+        result.heard_ns = header.receive_ns
     if header.kind == RecordKind.BATCH:
         number = header.origin_sequence
         day = header.receive_ns // DAY_NS
@@ -142,6 +152,7 @@ def _apply(state: Recovered, item: _Scanned) -> None:
             state.dictionary[change.handle] = change
     state.last = max(state.last, item.last)
     state.receive_ns = max(state.receive_ns, item.receive_ns)
+    state.heard_ns = max(state.heard_ns, item.heard_ns)
     state.holes += [(item.file, hole) for hole in item.holes if hole.last >= hole.first]
 
 

@@ -7,7 +7,6 @@ row per point, written by core, exactly like a device's loss.
 from __future__ import annotations
 
 import asyncio
-import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,7 @@ from penstock.model.system_path import is_system_path
 from penstock.state import patiently
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from penstock.log import Log
     from penstock.model import Origin, Point
@@ -36,13 +35,21 @@ class AbsenceWatch:
     """Marks all fed points bad when no field process has been there for a while."""
 
     def __init__(
-        self, data_log: Log, snapshot: Callable[[], Snapshot], origin: Origin, clock: Clock
+        self,
+        data_log: Log,
+        snapshot: Callable[[], Snapshot],
+        origin: Origin,
+        clock: Clock,
+        sequences: Iterator[int],
+        before: Callable[[], Awaitable[None]],
     ) -> None:
+        """`sequences` numbers all batches of this origin; `before` is awaited before each mark."""
         self._log = data_log
         self._snapshot = snapshot
         self._origin = origin
         self._clock = clock
-        self._sequences = itertools.count(1)
+        self._sequences = sequences
+        self._before = before
         self._waiting: asyncio.Task[None] | None = None
 
     def on_change(self, is_connected: bool) -> None:
@@ -60,6 +67,7 @@ class AbsenceWatch:
 
     async def _mark_at(self, until_ns: int) -> None:
         await self._clock.wait_until(until_ns)
+        await self._before()
         await self._mark()
 
     async def _mark(self) -> None:

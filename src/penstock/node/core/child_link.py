@@ -83,6 +83,9 @@ class ChildLink:
         """What the child asks."""
         raise NotImplementedError
 
+    async def _before_hello(self, greeting: Document) -> None:
+        """The child has greeted; it is answered, and its batches are taken, after this."""
+
     def _on_up(self) -> None:
         """The child has greeted and was greeted."""
 
@@ -98,6 +101,8 @@ class ChildLink:
         try:
             async for header, payload in session.frames():
                 self._frames += 1
+                if header.type == LinkType.HELLO:
+                    await self._before_hello(decode_json(payload))
                 self._take(session, downlink, header, payload)
         except (NotConnected, Damaged) as error:
             log.warning("link_lost", peer=self.name, detail=str(error))

@@ -7,6 +7,7 @@ if one of these tasks fails, the process ends and the supervisor starts it again
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING
 
 import structlog
@@ -27,9 +28,11 @@ from penstock.node.core.compute_link import ComputeLink
 from penstock.node.core.field_link import FieldLink
 from penstock.node.core.keeping.keeper import Keeper
 from penstock.node.core.live_feed import alarm_rows, alarms_document
+from penstock.node.core.outage import OutageMark
 from penstock.node.core.pins import Pins
 from penstock.node.core.questions import Questions
 from penstock.node.core.routes import build_app
+from penstock.node.core.spool_watch import SpoolWatch
 from penstock.node.core.status import NodeStatus
 from penstock.node.core.verification import Verification
 from penstock.node.spool import Spool
@@ -77,9 +80,7 @@ class Core:
         self.links: dict[str, ChildLink] = {link.name: link for link in (self.field, self.compute)}
         self.commands = build_commands(parts, self.field, self.hub)
         self.field.on_command_state = self.commands.on_state
-        self.absence = AbsenceWatch(
-            parts.log, lambda: parts.registry.snapshot, parts.origin, parts.clock
-        )
+        self._build_absence()
         self.applier = Applier(
             parts.home,
             parts.settings.node.name,
@@ -99,6 +100,7 @@ class Core:
             self.hub,
             self._sources(),
         )
+        self.status.further_notices.append(self.spool_watch.notices)
 
     def _sources(self) -> dict[str, Callable[[], Mapping[str, int]]]:
         """Counters of the System page, by the name that goes before them."""
@@ -107,6 +109,7 @@ class Core:
             "log_reader": lambda: parts.log.retention.statistics(parts.log.durable),
             "downlink": lambda: self.field.counters,
             "compute": lambda: self.compute.statistics() | self.pins.statistics(),
+            "spool": self.spool_watch.statistics,
             "compaction": self.compaction.statistics,
             "retention": self.keeper.retention.statistics,
             "gaps": self.gaps.statistics,
@@ -115,6 +118,27 @@ class Core:
             "rules": self.rule_worker.statistics,
             "live": self.hub.statistics,
         }
+
+    def _build_absence(self) -> None:
+        parts = self.parts
+        sequences = itertools.count(1)
+        self.outage = OutageMark(
+            parts.log,
+            parts.historian,
+            lambda: parts.registry.snapshot,
+            parts.origin,
+            parts.clock,
+            sequences,
+        )
+        self.field.on_greeting = self.outage.on_greeting
+        self.absence = AbsenceWatch(
+            parts.log,
+            lambda: parts.registry.snapshot,
+            parts.origin,
+            parts.clock,
+            sequences,
+            self.outage.settle,
+        )
 
     def _build_compute(self) -> None:
         parts = self.parts
@@ -129,6 +153,9 @@ class Core:
         spool.clear()
         self.pins = Pins(parts.historian, self.compute, parts.disk, spool, parts.clock)
         self.questions = Questions(parts, self.compute, spool)
+        self.spool_watch = SpoolWatch(
+            spool, self.questions.exports.desk, self.questions.answers, parts.clock
+        )
         self.compaction = Compaction(parts.historian, self.compute, parts.clock)
         self.keeper = Keeper(parts, self.compute, spool)
         self.gaps = GapProjector(parts.log, parts.state, parts.clock, parts.historian)
@@ -195,6 +222,7 @@ class Core:
                 group.create_task(self._watch_log(), name="log-watch"),
                 group.create_task(self.status.sampler.run(), name="sampler"),
                 group.create_task(self.pins.run(), name="pins"),
+                group.create_task(self.spool_watch.run(), name="spool-watch"),
                 group.create_task(self.compaction.run(), name="compaction"),
                 group.create_task(self.keeper.run(), name="keeper"),
                 group.create_task(self.questions.run(), name="questions"),
@@ -231,6 +259,7 @@ class Core:
         await self.questions.close()
         await self.compute.close()
         self.absence.close()  # last, because the end of the link starts it
+        self.outage.close()
         await self.commands.desk.close()
         self.rule_worker.stop()
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import structlog
 
 from penstock.codec.link import LinkType, decode_json
 from penstock.link.session import CRASH
-from penstock.model import ConfigError, ConfigProblem, NotConnected, Refused
+from penstock.model import ConfigError, ConfigProblem, NotConnected, Origin, Refused
 from penstock.node.core.child_link import ChildLink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from uuid import UUID
+    from collections.abc import Awaitable, Callable
 
     from penstock.codec.link import LinkHeader
     from penstock.link.downlink import LogDoor
@@ -47,6 +47,7 @@ class FieldLink(ChildLink):
     ) -> None:
         super().__init__(log_door, handle_of, {"node": str(node), "public_key": public_key.hex()})
         self.on_command_state: Callable[[Document], None] = _nobody
+        self.on_greeting: Callable[[Origin], Awaitable[None]] = _nothing_to_do
         self._on_change = on_change
         self._configuration: Document | None = None
 
@@ -85,6 +86,12 @@ class FieldLink(ChildLink):
             raise Refused("connector_away")
         self._session.send(LinkType.COMMAND, [envelope])
 
+    async def _before_hello(self, greeting: Document) -> None:
+        slot, incarnation = greeting["slot"], greeting["incarnation"]
+        assert isinstance(slot, int)
+        assert isinstance(incarnation, int)
+        await self.on_greeting(Origin(UUID(str(greeting["node"])), slot, incarnation))
+
     def _on_frame(self, header: LinkHeader, payload: bytes) -> None:
         if header.type == LinkType.COMMAND_STATE:
             self.on_command_state(decode_json(payload))
@@ -96,6 +103,10 @@ class FieldLink(ChildLink):
 
     def _on_down(self) -> None:
         self._on_change(False)
+
+
+async def _nothing_to_do(_field: Origin) -> None:
+    """No outage is to be marked (tests of the link alone)."""
 
 
 def _nobody(document: Document) -> None:
