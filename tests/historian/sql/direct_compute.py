@@ -16,6 +16,7 @@ from penstock.historian.export.desk import ExportDesk
 from penstock.historian.export.handler import write_export_file
 from penstock.historian.export.routes import ExportRoutes
 from penstock.historian.export.routes import routes as export_routes
+from penstock.historian.sql.answers import Answers
 from penstock.historian.sql.config import SqlSettings
 from penstock.historian.sql.desk import PointFile, SqlDesk
 from penstock.historian.sql.handler import answer_sql
@@ -77,13 +78,18 @@ class Node:
         self.clock = FakeClock()
         self.registry = Snapshot.of(1, (), POINTS)
         point_file = PointFile(SystemDisk(), self.spool, self._points)
-        self.desk = ExportDesk(self.compute, point_file, self.spool, self.clock, self.record)
+        self.answers = Answers()
+        self.desk = ExportDesk(
+            self.compute, point_file, self.spool, self.clock, self.record, self.answers
+        )
         sql = SqlDesk(
             self.compute, point_file, self.spool, self._points, SqlSettings(), self.record
         )
         self.app = FastAPI(telemetry={"tracing": False})
-        self.app.include_router(sql_routes(sql))
-        shared = ExportRoutes(self.desk, plant.historian.pin, self._points, self.record)
+        self.app.include_router(sql_routes(sql, self.answers))
+        shared = ExportRoutes(
+            self.desk, plant.historian.pin, self._points, self.record, self.answers
+        )
         self.app.include_router(export_routes(shared))
         self.app.add_exception_handler(Refused, _refused)
 

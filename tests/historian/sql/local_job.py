@@ -12,18 +12,24 @@ from penstock.historian.pinned import remove_pin, write_pin
 from penstock.historian.sql.catalogue import Catalogue, bitmap_of, handles_of
 from penstock.historian.sql.config import SqlSettings
 from penstock.historian.sql.handler import answer_sql
+from penstock.model import Refused
 from penstock.world import SystemDisk
 
 
 class Spool:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.is_short = False
 
     def new_path(self, suffix: str) -> Path:
         return self.folder / f"{uuid4()}{suffix}"
 
     def free_bytes(self) -> int:
         return 2**30
+
+    def check_disk(self) -> None:
+        if self.is_short:
+            raise Refused("disk_full")
 
 
 class LocalJob:

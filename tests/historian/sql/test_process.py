@@ -268,6 +268,25 @@ def test_who_stops_waiting_ends_the_query(job: LocalJob) -> None:
     assert not child.is_alive
 
 
+def test_an_answer_that_would_take_the_last_of_the_disk_is_ended(
+    job: LocalJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child writes by itself: whoever waits for it watches the disk meanwhile."""
+    ask = job.ask
+
+    def ask_and_fill(op: str, fields: dict[str, Any]) -> dict[str, Any]:
+        job.spool.is_short = op == "pin"
+        return ask(op, fields)
+
+    monkeypatch.setattr(job, "ask", ask_and_fill)
+
+    with pytest.raises(Refused) as refused:
+        job.sql("SELECT count(*) FROM range(100000000000) a, range(10000000) b", time_s_max=60)
+
+    assert "disk_full" == refused.value.code
+    assert [] == job.left_over()
+
+
 def test_the_child_sees_none_of_our_variables(job: LocalJob) -> None:
     process.end_all()
     os.environ["PENSTOCK_TEST_SECRET"] = "secret"

@@ -19,6 +19,7 @@ from penstock.model.time import SECOND_NS, format_ns
 from penstock.security.audit import Entry
 
 if TYPE_CHECKING:
+    from penstock.historian.sql.answers import Answers
     from penstock.historian.sql.desk import Compute, PointFile
     from penstock.model import Point
     from penstock.model.event import Json
@@ -71,12 +72,14 @@ class ExportDesk:
         folder: Path,
         clock: Clock,
         record: Callable[[Entry], Awaitable[str]],
+        answers: Answers,
     ) -> None:
         self._compute = compute
         self._point_file = point_file
         self._folder = folder
         self._clock = clock
         self._record = record
+        self._answers = answers
         self._exports: dict[UUID, Ordered] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -151,7 +154,31 @@ class ExportDesk:
         if export.state == "running":
             self._compute.cancel(str(export.id))
         elif export.file is not None:
-            export.file.unlink(missing_ok=True)
+            self._answers.discard(export.file)
+
+    def take(self, export: Ordered) -> Path:
+        """Forget a finished export; its file is the caller's now."""
+        assert export.file is not None
+        file, export.file = export.file, None
+        self._exports.pop(export.id, None)
+        return file
+
+    def sacrifice(self, is_short: Callable[[], bool]) -> int:
+        """Remove finished files, oldest first, while the disk is short; how many."""
+        done = [export for export in self._exports.values() if export.file is not None]
+        removed = 0
+        for export in sorted(done, key=lambda export: export.ended_ns):
+            if not is_short():
+                break
+            assert export.file is not None
+            self._answers.discard(export.file)
+            export.file, export.state = None, "failed"
+            export.code, export.detail = (
+                "disk_full",
+                "The file was removed: the log needs the space.",
+            )
+            removed += 1
+        return removed
 
     async def close(self) -> None:
         """End what is running."""
@@ -196,5 +223,6 @@ class ExportDesk:
         """Forget what ended long ago."""
         limit_ns = self._clock.now_ns() - KEPT_S * SECOND_NS
         for export in [*self._exports.values()]:
-            if export.state != "running" and export.ended_ns < limit_ns:
+            is_read = export.file is not None and self._answers.is_read(export.file)
+            if export.state != "running" and export.ended_ns < limit_ns and not is_read:
                 self.remove(export)

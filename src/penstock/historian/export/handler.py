@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.historian.sql.config import MIB
-from penstock.historian.sql.handler import SEGMENTS, pinned_document
+from penstock.historian.sql.handler import SEGMENTS, is_over, pinned_document
 from penstock.historian.sql.process import Process
 from penstock.historian.sql.sink import SUFFIX
 
@@ -43,7 +43,7 @@ def write_export_file(job: Job, fields: Document) -> Document:
                 "format": fields["format"],
                 "span": [fields["from_ns"], fields["to_ns"]],
             }
-            facts = process.ask(question, TIME_S_MAX, lambda: job.is_cancelled, job.report)
+            facts = process.ask(question, TIME_S_MAX, lambda: is_over(job), job.report)
         return {"file": path.name, **facts}
     finally:
         process.end()

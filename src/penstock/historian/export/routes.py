@@ -18,9 +18,10 @@ from penstock.historian.export.desk import ExportDesk, Order, Ordered
 from penstock.historian.export.files import FORMATS, csv_points
 from penstock.historian.query import Snapshot as HistorySnapshot
 from penstock.historian.request import Viewer, ids_of, span_of
+from penstock.historian.sql.answers import Answers
 from penstock.historian.sql.catalogue import Catalogue
 from penstock.historian.sql.desk import Points, Record, visible
-from penstock.historian.sql.routes import files, taken
+from penstock.historian.sql.routes import AnswerFile, files
 from penstock.historian.sql.sink import MEDIA_TYPE, SUFFIX
 from penstock.model import Point, Refused
 from penstock.model.event import Json
@@ -79,8 +80,10 @@ class ExportRoutes:
         pin: Callable[[Sequence[int]], HistorySnapshot],
         points: Callable[[], Points],
         record: Record,
+        answers: Answers,
     ) -> None:
         self.desk = desk
+        self.answers = answers
         self.pin = pin
         self.points = points
         self.record = record
@@ -196,7 +199,7 @@ def _add_files(router: APIRouter, shared: ExportRoutes) -> None:
         export = shared.desk.find(principal, export_id)
         path = await shared.desk.file_of(export)
         kind = export.order.kind
-        return FileResponse(path, media_type=MEDIA_TYPE[kind], headers=_named(kind))
+        return AnswerFile(shared.answers, path, MEDIA_TYPE[kind], _named(kind), is_kept=True)
 
     @router.get("/export", response_class=StreamingResponse, responses=content)
     async def get_now(
@@ -214,12 +217,12 @@ def _add_files(router: APIRouter, shared: ExportRoutes) -> None:
             return await shared.csv(principal, order)
         export = await shared.desk.begin(principal, order)
         try:
-            file = await shared.desk.file_of(export, wait_s=WAIT_S)
-            parts = taken(file)
+            await shared.desk.file_of(export, wait_s=WAIT_S)
+            file = shared.desk.take(export)
         finally:
             shared.desk.remove(export)
         headers = _named(format) | {"Penstock-Sequence": export.sequence}
-        return StreamingResponse(parts, media_type=MEDIA_TYPE[format], headers=headers)
+        return AnswerFile(shared.answers, file, MEDIA_TYPE[format], headers)
 
 
 def _named(kind: str) -> dict[str, str]:

@@ -48,6 +48,10 @@ class Job(Protocol):
         """Refused("cancelled") once nobody waits any more."""
         ...
 
+    def check_going_on(self) -> None:
+        """The same for whoever writes: Refused("disk_full") too."""
+        ...
+
     def point(self, id_: UUID, kind: ValueKind, path: str) -> int:
         """Handle under which this process sends a point's samples."""
         ...
@@ -97,7 +101,7 @@ def check_file(job: Job, fields: Document) -> Document:
         replace=bool(fields["replace"]),
         now_ns=job.clock.now_ns(),
     )
-    found = check.run(_int(fields["memory_bytes"]), pace, job.check_cancelled)
+    found = check.run(_int(fields["memory_bytes"]), pace, job.check_going_on)
     whole = asdict(found)
     whole["questions"] = [item.model_dump() for item in found.questions]
     job.disk.write_whole(folder / CHECKED, [orjson.dumps(whole)])

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.historian.imports.look import SOURCE
+from penstock.log.reserve import check_room
 from penstock.model import Refused
 
 if TYPE_CHECKING:
     from penstock.world import AppendFile, Disk
 
-RESERVE_BYTES = 256 * 1024 * 1024
-"""Free space that an upload leaves for live data."""
 PART_BYTES = 1024 * 1024
 
 
@@ -44,6 +43,5 @@ async def store(disk: Disk, folder: Path, parts: AsyncIterator[bytes], bytes_max
 
 
 def _append(disk: Disk, folder: Path, file: AppendFile, data: bytes) -> None:
-    if disk.free_bytes(folder) < RESERVE_BYTES + len(data):
-        raise Refused("disk_full")
+    check_room(disk, folder, len(data))
     file.append([data])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 from penstock.historian.sql.catalogue import Catalogue, bitmap_of
+from penstock.log.reserve import check_room
 from penstock.model import Refused
 from penstock.security.audit import Entry
 
@@ -92,6 +93,7 @@ class PointFile:
 
     def _write(self, name: str, points: Sequence[Point]) -> None:
         self._disk.make_folder(self._folder)
+        check_room(self._disk, self._folder)
         self._disk.write_whole(self._folder / name, [Catalogue.of(points).encode()])
 
 
@@ -143,8 +145,15 @@ class SqlDesk:
             await self._record(Entry(who.id, "sql.query", "history", None, told, refusal.code))
             raise
         told |= {"row_count": facts["row_count"], "rows_read": facts["rows_read"]}
-        await self._record(Entry(who.id, "sql.query", "history", None, told))
-        return SqlAnswer(self._folder / str(facts.pop("file")), facts)
+        path = self._folder / str(facts.pop("file"))
+        is_audited = False
+        try:
+            await self._record(Entry(who.id, "sql.query", "history", None, told))
+            is_audited = True
+        finally:
+            if not is_audited:
+                path.unlink(missing_ok=True)
+        return SqlAnswer(path, facts)
 
     async def _asked(self, who: Principal, sql: str, kind: str, limit: int) -> Document:
         handles = [point.handle for point in visible(self._points().points, who)]

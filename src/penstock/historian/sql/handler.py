@@ -33,6 +33,10 @@ class Spool(Protocol):
         """What may still be written."""
         ...
 
+    def check_disk(self) -> None:
+        """Refused("disk_full") while the disk is short."""
+        ...
+
 
 class Job(Protocol):
     """What the handler needs of compute's job."""
@@ -89,12 +93,18 @@ def answer_sql(job: Job, fields: Document) -> Document:
                 "format": fields["format"],
                 "limit": fields["limit"],
             }
-            facts = process.ask(run, timeout_s, lambda: job.is_cancelled)
+            facts = process.ask(run, timeout_s, lambda: is_over(job))
         return {"file": path.name, **facts}
     finally:
         give_back(process)
         if facts is None:
             path.unlink(missing_ok=True)
+
+
+def is_over(job: Job) -> bool:
+    """Nobody waits any more; Refused("disk_full") when what is written takes the last of it."""
+    job.spool.check_disk()
+    return job.is_cancelled
 
 
 @contextlib.contextmanager

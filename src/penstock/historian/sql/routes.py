@@ -1,20 +1,22 @@
 """HTTP of SQL: one SELECT in, an answer as JSON, CSV, Arrow or Parquet out."""
 
 # No `from __future__ import annotations`: FastAPI reads the annotations at run time.
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
+import structlog
 from fastapi import APIRouter
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.historian.request import Viewer
+from penstock.historian.sql.answers import Answers, Ended
 from penstock.historian.sql.desk import SqlDesk
 from penstock.historian.sql.sink import MEDIA_TYPE, SUFFIX
 
 SQL_CHARACTERS_MAX = 64 * 1024
-PART_BYTES = 256 * 1024
 HEADERS = {
     "sequence": "Penstock-Sequence",
     "row_count": "Penstock-Row-Count",
@@ -23,6 +25,13 @@ HEADERS = {
     "rows_read": "Penstock-Rows-Read",
 }
 """Facts of an answer, for formats that have no place for them."""
+
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+log = structlog.get_logger()
 
 
 class SqlRequest(BaseModel):
@@ -56,24 +65,55 @@ class SqlView(BaseModel):
     rows_read: int
 
 
-def routes(desk: SqlDesk) -> APIRouter:
+class AnswerFile(FileResponse):
+    """A file of the spool for one reader; it is removed afterwards, unless `is_kept`."""
+
+    def __init__(
+        self,
+        answers: Answers,
+        path: Path,
+        media_type: str,
+        headers: Mapping[str, str],
+        *,
+        is_kept: bool = False,
+    ) -> None:
+        super().__init__(path, media_type=media_type, headers=headers)
+        self._answers = answers
+        self._sending = answers.begin(path, is_kept=is_kept)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Send it; a reader who does not get the end of it sees a broken connection."""
+
+        async def send_part(message: Message) -> None:
+            self._sending.check()
+            async with asyncio.timeout(self._answers.part_s_max):
+                await send(message)
+
+        try:
+            await super().__call__(scope, receive, send_part)
+        except* (Ended, TimeoutError):
+            was_slow = not self._sending.is_ended
+            log.warning("answer_ended", file=str(self.path), was_slow=was_slow)
+        finally:
+            self._answers.end(self._sending)
+
+
+def routes(desk: SqlDesk, answers: Answers) -> APIRouter:
     """Routes below /api/v1."""
     router = APIRouter(tags=["history"])
 
     @router.post(
         "/sql",
-        response_class=StreamingResponse,
+        response_class=FileResponse,
         responses={200: {"model": SqlView, "content": files(*MEDIA_TYPE)}},
     )
-    async def post_sql(principal: Viewer, request: SqlRequest) -> StreamingResponse:
+    async def post_sql(principal: Viewer, request: SqlRequest) -> FileResponse:
         """One SELECT over the points and samples that the caller may view."""
         answer = await desk.ask(principal, request.sql, request.format, request.limit)
         headers = {HEADERS[name]: _word(value) for name, value in answer.facts.items()}
         name = f"penstock{SUFFIX[request.format]}"
         headers["Content-Disposition"] = f'attachment; filename="{name}"'
-        return StreamingResponse(
-            taken(answer.path), media_type=MEDIA_TYPE[request.format], headers=headers
-        )
+        return AnswerFile(answers, answer.path, MEDIA_TYPE[request.format], headers)
 
     return router
 
@@ -82,19 +122,6 @@ def files(*kinds: str) -> dict[str, Any]:
     """Media types of these formats, for the contract; JSON is described by its model."""
     binary: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
     return {MEDIA_TYPE[kind]: {} if kind == "json" else binary for kind in kinds}
-
-
-def taken(path: Path) -> Iterator[bytes]:
-    """The file in parts; its name is gone at once, so that whoever stops reading leaves nothing."""
-    file = path.open("rb")
-    path.unlink()
-    return _parts(file)
-
-
-def _parts(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while part := file.read(PART_BYTES):
-            yield part
 
 
 def _word(value: object) -> str:

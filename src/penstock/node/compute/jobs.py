@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from penstock.log.reserve import check_room
 from penstock.model import NotConnected, Refused
 from penstock.node.spool import Spool
 
@@ -88,6 +89,11 @@ class Job:
         """Refused("cancelled") once nobody waits any more; call it in every long loop."""
         if self.is_cancelled:
             raise Refused("cancelled")
+
+    def check_going_on(self) -> None:
+        """As `check_cancelled`, for whoever writes: Refused("disk_full") too."""
+        self.check_cancelled()
+        check_room(self.disk, self.data)
 
     def sleep(self, seconds: float) -> None:
         """Wait (to keep a bandwidth limit); ends at once and raises when cancelled."""

@@ -16,6 +16,7 @@ from penstock.historian.verify import (
     verify_manifests,
     verify_segments,
 )
+from penstock.log.reserve import check_room
 from penstock.log.tail import LogTail
 from penstock.node.compute.pins import SEGMENTS, pinned_manifest
 
@@ -33,8 +34,11 @@ REPORT_S = 1.0
 class Pace:
     """Called with every read: counts it, tells how far it is, and keeps to the limit."""
 
-    def __init__(self, job: Job, bytes_per_s: float, total: int) -> None:
+    def __init__(
+        self, job: Job, bytes_per_s: float, total: int, *, is_writing: bool = False
+    ) -> None:
         self._job = job
+        self._check = job.check_going_on if is_writing else job.check_cancelled
         self._bytes_per_s = bytes_per_s
         self._total = total
         self._done = 0
@@ -42,8 +46,11 @@ class Pace:
         self._began_ns = job.clock.monotonic_ns()
 
     def __call__(self, size: int) -> None:
-        """Before or after `size` bytes were read; Refused("cancelled") when nobody waits."""
-        self._job.check_cancelled()
+        """Before or after `size` bytes were read; Refused("cancelled") when nobody waits.
+
+        Refused("disk_full") when what it writes would touch the log's reserve.
+        """
+        self._check()
         self._done += size
         took_s = (self._job.clock.monotonic_ns() - self._began_ns) / 1e9
         if took_s - self._told >= REPORT_S:
@@ -87,7 +94,7 @@ def repair(job: Job, fields: Document) -> Document:
         with pinned_manifest(job) as manifest:
             segments, version = manifest.segments, manifest.version
             span = LogSpan(job.disk, job.data / LOG, tail.durable)
-            pace = Pace(job, _limit(fields), _bytes_of(segments, damage))
+            pace = Pace(job, _limit(fields), _bytes_of(segments, damage), is_writing=True)
             done = repair_segments(job.disk, folder, segments, version, damage, span, pace)
             kept: list[str] = []
             if done.proposal is not None:
@@ -111,7 +118,10 @@ def compact(job: Job, fields: Document) -> Document:
     settings = HistorianSettings.model_validate(options)
 
     def report(numbers: dict[str, int]) -> None:
+        job.check_going_on()
         job.report(**numbers)
+
+    check_room(job.disk, job.data)
 
     with pinned_manifest(job) as manifest:
         proposal = compact_once(

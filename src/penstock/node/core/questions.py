@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from penstock.historian.export.desk import ExportDesk
 from penstock.historian.export.routes import ExportRoutes
 from penstock.historian.imports.desk import ImportDesk
+from penstock.historian.sql.answers import Answers
 from penstock.historian.sql.desk import PointFile, SqlDesk
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ class Questions:
         record = parts.security.audit.record
         point_file = PointFile(parts.disk, spool.folder, points)
         settings = parts.settings.sql
+        self.answers = Answers()
         self.sql = SqlDesk(compute, point_file, spool.folder, points, settings, record)
-        desk = ExportDesk(compute, point_file, spool.folder, parts.clock, record)
-        self.exports = ExportRoutes(desk, parts.historian.historian.pin, points, record)
+        desk = ExportDesk(compute, point_file, spool.folder, parts.clock, record, self.answers)
+        pin = parts.historian.historian.pin
+        self.exports = ExportRoutes(desk, pin, points, record, self.answers)
         self.imports = ImportDesk(
             compute,
             parts.disk,

@@ -79,7 +79,7 @@ def build_app(core: "Core") -> PenstockApp:
         aggregate_routes(parts.historian, parts.registry, parts.clock),
         block_routes(parts.historian, parts.registry),
         samples_routes(parts.historian, parts.registry),
-        sql_routes(core.questions.sql),
+        sql_routes(core.questions.sql, core.questions.answers),
         export_routes(core.questions.exports),
         import_routes(core.questions.imports),
         registry_routes(

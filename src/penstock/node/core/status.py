@@ -68,6 +68,7 @@ class NodeStatus:
         self._started_monotonic_ns = parts.clock.monotonic_ns()
         self.processes: list[Document] = []
         self.configuration_problems: Sequence[ConfigProblem] = ()
+        self.further_notices: list[Callable[[], list[Document]]] = []
 
     def view(self) -> SystemView:
         """Everything, as of now."""
@@ -93,6 +94,7 @@ class NodeStatus:
             + log_notices(parts.log.retention.readers, is_paused=bool(log["is_retention_paused"]))
             + self._verification.notices()
             + self._size.notices()
+            + [notice for told in self.further_notices for notice in told()]
             + self._configuration_notices()
         )
         return {
