@@ -118,6 +118,7 @@ def _of_kind(
         times=any(item.times for item in wanted) and kind is not ValueKind.TEXT,
         regions=any(item.regions for item in wanted),
         states=any(item.states for item in wanted),
+        spread=any(item.spread for item in wanted),
     )
     array = np.array(handles, np.uint32)
     found = gather(snapshot, array, kind, intervals, needs, options.hold_until_ns)

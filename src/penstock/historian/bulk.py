@@ -1,7 +1,8 @@
-"""Many chunks to columns at once, for compaction: a chunk costs its pcodec calls and little more.
+"""Many chunks to columns at once: a chunk costs its pcodec calls and little more.
 
 `chunk.decode_chunk` is for a query that needs a few chunks; here thousands of small
-ones of one value kind go into columns that are there already. Section tables are
+ones of one value kind go into columns that are there already, all five for compaction
+(`Filled`), times and values for aggregates (`pieces`). Section tables are
 read and constant columns filled for all chunks together. What is checked is the same.
 """
 
@@ -45,7 +46,6 @@ class Filled:
         self.quality = np.empty(rows, np.uint8)
         self.flags = np.empty(rows, np.uint8)
         self.offset = np.empty(rows, np.uint32)
-        self._kind = kind
 
     def fill(
         self,
@@ -60,11 +60,7 @@ class Filled:
         their rows hold anything.
         """
         self.damaged = []
-        chosen = _sound(data, table, place)
-        sections, offset = sections_of(data, place[chosen])
-        ends = (place + table.bytes)[chosen]
-        is_whole = ((offset + sections["bytes"]) <= ends[:, None]).all(axis=1)
-        chosen, sections, offset = chosen[is_whole], sections[is_whole], offset[is_whole]
+        chosen, sections, offset = intact(data, table, place)
         good = chosen.tolist()
         if len(good) < len(table):
             self.damaged = sorted(set(range(len(table))) - set(good))
@@ -81,8 +77,8 @@ class Filled:
             span = slice(first, first + rows)
             parts = [data[a : a + n] for a, n in zip(places, sizes, strict=True)]
             try:
-                self._time(span, rows, forms[0], params[0], parts[0])
-                self._value(span, rows, forms[1], params[1], parts[1])
+                fill_times(self.time_ns[span], forms[0], params[0], parts[0])
+                fill_values(self.value[span], forms[1], params[1], parts[1])
                 _bytes(self.quality[span], rows, forms[2], params[2], parts[2])
                 _bytes(self.flags[span], rows, forms[3], params[3], parts[3])
                 _numbers(self.offset[span], rows, forms[4], parts[4])
@@ -94,24 +90,38 @@ class Filled:
         self.time_ns += first_ns
         return Columns(self.time_ns, self.value, self.quality, self.flags, sequence + self.offset)
 
-    def _time(self, span: slice, rows: int, form: int, unit: int, data: bytes) -> None:
-        column = self.time_ns[span]
-        _numbers(column, rows, form, data)
-        if form == Form.PACKED and unit:
-            if unit not in _UNITS:
-                raise Damaged(f"times have the unit 10^{unit} ns")
-            column *= 10**unit
 
-    def _value(self, span: slice, rows: int, form: int, digits: int, data: bytes) -> None:
-        column = self.value[span]
-        if form != Form.DECIMAL or self._kind is ValueKind.INT:
-            _numbers(column, rows, form, data)
-            return
-        if digits > DECIMALS_MAX or data[:1] not in {b"\4", b"\10"}:
-            raise Damaged(f"decimal column with {digits} digits and width {data[:1]!r}")
-        whole = np.empty(rows, np.int32 if data[0] == 4 else np.int64)
-        _unpack(data[1:], whole, rows)
-        np.divide(whole, 10.0**digits, out=column)
+def fill_times(column: npt.NDArray[np.int64], form: int, unit: int, data: bytes) -> None:
+    """Nanoseconds after the chunk's first row, from its first section; Damaged if it is odd."""
+    _numbers(column, len(column), form, data)
+    if form == Form.PACKED and unit:
+        if unit not in _UNITS:
+            raise Damaged(f"times have the unit 10^{unit} ns")
+        column *= 10**unit
+
+
+def fill_values(column: npt.NDArray[Any], form: int, digits: int, data: bytes) -> None:
+    """Values, float64 or int64, from a chunk's second section; Damaged if it is odd."""
+    rows = len(column)
+    if form != Form.DECIMAL or column.dtype == np.int64:
+        _numbers(column, rows, form, data)
+        return
+    if digits > DECIMALS_MAX or data[:1] not in {b"\4", b"\10"}:
+        raise Damaged(f"decimal column with {digits} digits and width {data[:1]!r}")
+    whole = np.empty(rows, np.int32 if data[0] == 4 else np.int64)
+    _unpack(data[1:], whole, rows)
+    np.divide(whole, 10.0**digits, out=column)
+
+
+def intact(
+    data: bytes, table: ChunkTable, place: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Chunks of `table` at `place` that can be trusted: (number, sections, where each begins)."""
+    chosen = _sound(data, table, place)
+    sections, offset = sections_of(data, place[chosen])
+    ends = (place + table.bytes)[chosen]
+    is_whole = ((offset + sections["bytes"]) <= ends[:, None]).all(axis=1)
+    return chosen[is_whole], sections[is_whole], offset[is_whole]
 
 
 def _sound(data: bytes, table: ChunkTable, place: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:

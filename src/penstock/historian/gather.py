@@ -1,8 +1,9 @@
 """Gathering: the samples of many points in a span, added up by interval.
 
-Chunks that lie whole in an interval come by their headers; the rest is read some
-128 Ki rows at a time, so that neither the span nor the number of points is a matter
-of memory. The answer does not depend on how the rows lie in chunks.
+Chunks that lie whole in an interval come by their headers, other good ones are decoded
+and cut into pieces, the rest is read row by row; some 128 Ki rows at a time, so that
+neither the span nor the number of points is a matter of memory. The answer does not
+depend on how the rows lie in chunks.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import numpy as np
 from penstock.historian.cells import Cells, Extreme
 from penstock.historian.items import GOOD, Codes, Items, batches, merged, of_chunks, of_rows
 from penstock.historian.layout import Layout, chunks_of, may_hold_any
+from penstock.historian.pieces import Wanted, can_be_cut, pieces
 from penstock.historian.regions import Gaps, Regions, States, Tails
-from penstock.historian.segment import ChunkFlag
 from penstock.model import Flag, TextColumn, ValueKind
 from penstock.model.time import TIME_NS_MAX, TIME_NS_MIN
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from penstock.historian.query import Snapshot
 
 ROWS_AT_ONCE = 131_072
-_UNFIT = int(ChunkFlag.SIDE)
-_NO_MOMENTS = int(ChunkFlag.NO_MOMENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,8 @@ class Needs:
     """What is to be added up: each is a part of the cost.
 
     `times` are the moments of minimum and maximum, `regions` everything weighted with time,
-    `states` transitions and time in state. `used_from` is the lowest quality that counts.
+    `states` transitions and time in state, `spread` the sum of squared distances from the
+    mean. `used_from` is the lowest quality that counts.
     """
 
     used_from: int
@@ -45,6 +45,7 @@ class Needs:
     times: bool = False
     regions: bool = False
     states: bool = False
+    spread: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ class _Gathering:
         self._regions = Regions(intervals, needs.is_sloped, needs.used_from)
         self._layout = Layout(snapshot, handles, kind, intervals.begin_ns, intervals.end_ns)
         self._is_timed = needs.regions or needs.states
+        self._can_be_cut = can_be_cut(self._layout, snapshot.as_of)
+        self._wanted = Wanted(needs.regions, needs.is_sloped, needs.spread)
 
     def run(self, hold_until_ns: int | None) -> Gathered:
         end_ns = self._ends()
@@ -174,14 +177,10 @@ class _Gathering:
         is_held = self._kind is not ValueKind.TEXT and not (needs.regions and needs.is_sloped)
         if not is_held:
             return np.zeros(len(layout), bool)
-        flags, edges = layout.column("flags"), self._intervals
-        is_clean: npt.NDArray[np.bool_] = layout.is_chunk & layout.is_alone
-        is_clean &= layout.column("worst_quality") >= GOOD
-        is_clean &= (flags & (_UNFIT | _NO_MOMENTS)) == 0
+        edges = self._intervals
         first, last = edges.of(layout.first_ns), edges.of(layout.last_ns)
-        is_clean &= (first == last) & (first >= 0) & (first < len(edges))
-        if self._snapshot.as_of is not None:
-            is_clean &= layout.column("last_sequence") <= np.uint64(self._snapshot.as_of)
+        is_clean: npt.NDArray[np.bool_] = self._can_be_cut & (first == last)
+        is_clean &= (first >= 0) & (first < len(edges))
         if needs.states:
             is_clean &= layout.column("minimum") == layout.column("maximum")
         return is_clean
@@ -191,9 +190,12 @@ class _Gathering:
         whole = entries[is_clean[part]]
         rest = entries[~is_clean[part]]
         items = of_chunks(self._layout, whole, self._kind)
-        if not len(rest):
-            return items
-        return merged(items, self._of_rows(rest))
+        if not (self._needs.times or self._needs.states):
+            is_cut = self._can_be_cut[rest]
+            cut, odd = pieces(self._layout, rest[is_cut], self._intervals, self._wanted)
+            items = merged(items, cut)
+            rest = np.sort(np.concatenate([rest[~is_cut], odd]))
+        return merged(items, self._of_rows(rest)) if len(rest) else items
 
     def _of_rows(self, entries: npt.NDArray[np.intp]) -> Items:
         return of_rows(self._layout.read(entries), self._codes, self._needs.used_from)

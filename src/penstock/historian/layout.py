@@ -8,6 +8,7 @@ for all points at once; and only what must be read becomes rows of samples.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +19,14 @@ from penstock.historian.segment import TABLE_DTYPES, ChunkFlag
 from penstock.historian.store import lost
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
     from penstock.historian.head import HeadRows
     from penstock.historian.query import Snapshot
     from penstock.historian.segment import ChunkTable, SegmentInfo
+    from penstock.historian.store import Store
     from penstock.model import ValueKind
 
 _SIDE = int(ChunkFlag.SIDE)
@@ -67,6 +69,25 @@ class _Chunks:
         return column
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Chunks that lie side by side in a file: `table` has them, `place` is where each begins.
+
+    `number` i64[n] are their places among the entries that were asked for.
+    """
+
+    number: npt.NDArray[np.intp]
+    table: ChunkTable
+    place: npt.NDArray[np.int64]
+    _store: Store
+    _info: SegmentInfo
+
+    def read(self) -> bytes:
+        """All their bytes, unchecked."""
+        size = int(self.place[-1]) + int(self.table.bytes[-1])
+        return self._store.stretch(self._info, int(self.table.offset[0]), size)
+
+
 class _Memory:
     """Rows in memory, grouped by point in the order of arrival; an entry a point."""
 
@@ -103,7 +124,7 @@ class Layout:
         to_ns: int,
     ) -> None:
         self._snapshot = snapshot
-        self._kind = kind
+        self.kind = kind
         self._span = from_ns, to_ns
         finder = _Finder(snapshot, handles, kind, from_ns, to_ns)
         self._sources = finder.sources
@@ -132,6 +153,23 @@ class Layout:
             self._columns[name] = self._ordered(self._joined(parts, TABLE_DTYPES[name]))
         return self._columns[name]
 
+    def stretches(self, entries: npt.NDArray[np.intp]) -> Iterator[Stretch]:
+        """The chunks `entries` by what one read of a file gives."""
+        if not len(entries):
+            return
+        source, at = self._source[entries], self._at[entries]
+        offset = self.column("offset")[entries].astype(np.int64)
+        end = offset + self.column("bytes")[entries]
+        is_next = (source[1:] == source[:-1]) & (offset[1:] == end[:-1])
+        starts = np.flatnonzero(np.concatenate([[True], ~is_next])).tolist()
+        for begin, stop in pairwise([*starts, len(entries)]):
+            chunks = self._sources[int(source[begin])]
+            assert isinstance(chunks, _Chunks)
+            number = np.arange(begin, stop)
+            table = chunks.table.take(at[number])
+            place = offset[number] - offset[begin]
+            yield Stretch(number, table, place, self._snapshot.store, chunks.info)
+
     def read(self, entries: npt.NDArray[np.intp]) -> FlatRows:
         """Visible rows of whole groups within the span, by (place, time)."""
         found: list[tuple[int, FlatRows]] = []
@@ -140,7 +178,7 @@ class Layout:
             found += self._read_group(group.tolist())
         found = [(order, flat) for order, flat in found if len(flat)]
         if not found:
-            return FlatRows(np.zeros(0, np.int64), empty_columns(self._kind))
+            return FlatRows(np.zeros(0, np.int64), empty_columns(self.kind))
         # Rows of one moment and one log record keep the order of their segments' parts.
         found.sort(key=lambda item: item[0])
         return self._cut(_visible([flat for _, flat in found]))
@@ -175,7 +213,7 @@ class Layout:
         assert isinstance(source, _Chunks)
         first_ns, last_ns = int(source.table.first_ns[at]), int(source.table.last_ns[at])
         sequence = int(source.table.first_sequence[at])
-        return self._flat(entry, lost(self._kind, first_ns, last_ns, sequence))
+        return self._flat(entry, lost(self.kind, first_ns, last_ns, sequence))
 
     def _flat(self, entry: int, rows: Columns) -> FlatRows:
         return FlatRows(np.full(len(rows), self.place[entry]), rows)

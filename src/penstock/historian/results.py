@@ -310,6 +310,7 @@ class Aggregate(NamedTuple):
     regions: bool = False
     states: bool = False
     bounds: bool = False
+    spread: bool = False
 
 
 AGGREGATES: dict[str, Aggregate] = {
@@ -325,16 +326,22 @@ AGGREGATES: dict[str, Aggregate] = {
     "range": Aggregate("Range", _range),
     "mean": Aggregate("Average", _mean),
     "std_sample": Aggregate(
-        "StandardDeviationSample", lambda view: _spread(view, is_sample=True, is_root=True)
+        "StandardDeviationSample",
+        lambda view: _spread(view, is_sample=True, is_root=True),
+        spread=True,
     ),
     "std_population": Aggregate(
-        "StandardDeviationPopulation", lambda view: _spread(view, is_sample=False, is_root=True)
+        "StandardDeviationPopulation",
+        lambda view: _spread(view, is_sample=False, is_root=True),
+        spread=True,
     ),
     "var_sample": Aggregate(
-        "VarianceSample", lambda view: _spread(view, is_sample=True, is_root=False)
+        "VarianceSample", lambda view: _spread(view, is_sample=True, is_root=False), spread=True
     ),
     "var_population": Aggregate(
-        "VariancePopulation", lambda view: _spread(view, is_sample=False, is_root=False)
+        "VariancePopulation",
+        lambda view: _spread(view, is_sample=False, is_root=False),
+        spread=True,
     ),
     "first": Aggregate("Start", lambda view: _end(view, "first"), is_numeric=False),
     "last": Aggregate("End", lambda view: _end(view, "last"), is_numeric=False),

@@ -98,6 +98,13 @@ class Store:
             self._report(f"{info.name}@{int(table.offset[chunk])}", str(error))
             return None
 
+    def stretch(self, info: SegmentInfo, offset: int, size: int) -> bytes:
+        """Bytes of a segment as they are, for whoever checks them; less if the file has less."""
+        try:
+            return self._disk.read(self.path_of(info.name), offset, size)
+        except FileNotFoundError:
+            return b""
+
     def block(self, info: SegmentInfo, table: ChunkTable, chunk: int) -> Block | None:
         """Block of a chunk of kind 4; None (and a named damage) if it cannot be trusted."""
         point, rows = int(table.point[chunk]), int(table.rows[chunk])
