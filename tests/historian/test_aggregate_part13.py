@@ -363,6 +363,21 @@ def test_by_hand_what_the_annex_has_no_table_at_hand_for(first: Store) -> None:
     assert [GOOD, BAD] == found["first"].quality[1:3].tolist()
 
 
+def test_a_delta_is_as_sure_as_the_worse_of_its_ends(first: Store) -> None:
+    """[12:01:00, 20) is 60 and an uncertain 70, [12:01:10, 45) the uncertain 70, 80 and 90.
+
+    Uncertain samples count (Options), so the deltas are 10 and 20, but neither end may hide.
+    What lies between them may: [12:01:00, 30) is 60, the uncertain 70, and 80.
+    """
+    found = [
+        answer(first, every(width_s, begin_s, begin_s + width_s), "delta").columns["delta"]
+        for width_s, begin_s in ((20, 60), (35, 70), (30, 60))
+    ]
+
+    assert [[10], [20], [20]] == [column.to_list() for column in found]
+    assert [[SUB_NORMAL], [SUB_NORMAL], [GOOD]] == [c.quality.tolist() for c in found]
+
+
 def test_delta_of_bounds(first: Store) -> None:
     """Stepped, every 20 s: bounds none, 20, bad, 60, 80, and behind the end none."""
     found = answer(first, every(20), "delta_bounds", "end_bound").columns

@@ -9,6 +9,8 @@ from brute import GOOD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Row
+from samples import BAD as BAD_SAMPLE
+from samples import NOON_NS, stored
 from strategies import BASE_NS, POINTS
 from test_aggregate import ALL_POINTS, Played, S, tame_frames
 
@@ -17,6 +19,7 @@ from penstock.historian.gaps import gaps_of
 from penstock.historian.receipts import Receipts
 from penstock.model import Frame
 from penstock.model.time import MINUTE_NS
+from penstock.testing import frame
 from penstock.testing.disk import FakeDisk
 
 steps = st.lists(st.one_of(tame_frames(), st.sampled_from(["flush", "compact"])), max_size=10)
@@ -111,6 +114,22 @@ def test_gaps_are_runs_of_one_cause(
         cut = [(b, to_ns if (e is None and behind) or (e or 0) > to_ns else e) for b, e in expected]
         assert cut == [(gap.begin_ns, gap.end_ns) for gap in found]
         assert all(gap.is_open == (gap.end_ns is None) for gap in found)
+
+
+def test_a_gap_as_it_was_known_does_not_end_with_a_sample_that_came_later() -> None:
+    """A late good sample in the same chunk as one that was known makes the gap shorter today."""
+    store = stored([(0, None, BAD_SAMPLE)], part=1)
+    for second in (20, 10):
+        store.append(frame(1, NOON_NS + second * S, [1.0]))
+    store.flush()
+    snapshot = store.pin([1])
+
+    found = {
+        at: gaps_of(snapshot.at_sequence(at), 1, NOON_NS, NOON_NS + 60 * S, 10) for at in (1, 2, 3)
+    }
+
+    ends = {at: [gap.end_ns for gap in gaps] for at, gaps in found.items()}
+    assert {1: [None], 2: [NOON_NS + 20 * S], 3: [NOON_NS + 10 * S]} == ends
 
 
 def test_receipts_say_what_had_come_in_to_the_minute() -> None:

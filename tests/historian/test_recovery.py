@@ -178,6 +178,22 @@ async def test_records_that_are_nowhere_are_named() -> None:
         Historian.open(plant.disk, FOLDER, HistorianSettings())
 
 
+async def test_a_single_record_that_is_nowhere_is_a_loss_and_none_is_not() -> None:
+    """The border: the log begins with the next record, or one behind it."""
+    plant = Plant()
+    async with plant.running() as worker:
+        await plant.flushed(worker, 3)
+        [*_, segment] = [n for n in plant.disk.list(FOLDER) if n.endswith(".seg")]
+        stored = worker.historian.needed_sequence
+    plant.damage()
+    plant.disk.remove(FOLDER / segment)
+
+    with pytest.raises(ConfigError, match=f"log records {stored + 1} to {stored + 1} are in no"):
+        Historian.open(plant.disk, FOLDER, HistorianSettings(), (stored + 2, stored + 9))
+    historian = Historian.open(plant.disk, FOLDER, HistorianSettings(), (stored + 1, stored + 9))
+    assert stored == historian.position[1]
+
+
 async def test_a_file_that_the_manifest_before_lists_and_that_is_gone_is_named() -> None:
     plant = Plant()
     async with plant.running() as worker:

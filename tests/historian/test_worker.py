@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 
 from penstock.historian import Historian, HistorianSettings, HistorianWorker
-from penstock.historian.query import raw
+from penstock.historian.query import Snapshot, raw
+from penstock.historian.worker import QUERIES_MAX
 from penstock.log import Log, LogSettings
-from penstock.model import Batch, Event, Frame, Origin
+from penstock.model import Batch, Event, Frame, Origin, Refused
 from penstock.testing import FakeClock, frame
 from penstock.testing.disk import FakeDisk, PowerCut
 
@@ -164,6 +166,33 @@ async def test_a_full_disk_is_waited_for_and_reading_goes_on() -> None:
         await flush
         assert [float(n) for n in range(10)] == values(worker)
         assert 1 == worker.historian.statistics()["segments"]
+
+
+async def test_so_many_queries_may_wait_and_no_more() -> None:
+    """The next one is refused at once, and taken again when one of them has its answer."""
+    plant = Plant()
+    async with plant.running() as worker:
+        await worker.wait_read(await plant.send())
+        gate = threading.Event()
+
+        def held(_snapshot: Snapshot) -> bool:
+            return gate.wait(30)
+
+        waiting = [asyncio.create_task(worker.query(held, [1])) for _ in range(QUERIES_MAX)]
+        await asyncio.sleep(0)
+        try:
+            with pytest.raises(Refused) as refused:
+                await asyncio.wait_for(worker.query(len_of, [1]), 5)
+        finally:
+            gate.set()
+        assert [True] * QUERIES_MAX == await asyncio.gather(*waiting)
+
+        assert "busy" == refused.value.code
+        assert 10 == await worker.query(len_of, [1])
+
+
+def len_of(snapshot: Snapshot) -> int:
+    return len(raw(snapshot, 1, BASE_NS, 2**62, 100)[0])
 
 
 async def test_stop_flushes_and_the_next_start_replays_nothing() -> None:

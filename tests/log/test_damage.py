@@ -72,6 +72,25 @@ async def test_a_tail_that_was_durable_is_a_loss_and_says_so(
     assert [1, 2, 3, 4, 5] == [item.sequence for item in batches(log)]
 
 
+async def test_a_new_record_never_takes_a_sequence_that_a_gap_calls_lost(
+    open_log: OpenLog, disk: FakeDisk
+) -> None:
+    """A reader that was told of the loss would pass the new record by."""
+    path = await fill(open_log, disk, 5)
+    cut = disk.append_to(path)
+    cut.truncate(disk.size(path) - 2 * ((disk.size(path) - 64 - 96) // 5))
+    cut.close()
+
+    log = await open_log(settings=NO_CACHE)
+    await log.append_batch(batch(6))
+    found = everything(log)
+
+    assert [(5, 6)] == gaps(log)
+    assert [1, 2, 3, 6] == [item.sequence for item in batches(log)]
+    assert not {5, 6} & {item.sequence for item in found}
+    assert sorted({item.sequence for item in found}) == [item.sequence for item in found]
+
+
 async def test_damage_in_the_newest_file_is_found_at_start(
     open_log: OpenLog, disk: FakeDisk
 ) -> None:

@@ -280,6 +280,53 @@ async def test_a_full_disk_refuses_batches_takes_events_and_recovers(
     assert 0 == log.statistics()["gaps"]
 
 
+async def test_the_second_full_disk_finds_the_ballast_again(
+    open_log: OpenLog, disk: FakeDisk
+) -> None:
+    """Batches are taken back only when the next full disk will have room for events again."""
+    log = await open_log()
+    for number in (1, 2):
+        disk.capacity_bytes = disk.used_bytes() + 2_000
+        assert "disk_full" == (await fill(log))[-1]
+        assert 0 == log.statistics()["has_ballast"]
+        await log.append_event(event(number))
+        disk.capacity_bytes += 300_000
+        await log.append_batch(batch(1_000 + number))
+
+        assert (0, 1) == (log.statistics()["is_full"], log.statistics()["has_ballast"])
+
+
+async def test_batches_wait_until_there_is_room_for_the_ballast(
+    open_log: OpenLog, disk: FakeDisk
+) -> None:
+    """Room for a batch alone is not enough: it would be the last thing that is written."""
+    log = await open_log()
+    disk.capacity_bytes = disk.used_bytes() + 2_000
+    await fill(log)
+
+    disk.capacity_bytes = disk.used_bytes() + SMALL.ballast_bytes + 2_000
+    with pytest.raises(Refused):
+        await log.append_batch(batch(1_000))
+    await log.append_event(event(1))
+    assert 1 == log.statistics()["is_full"]
+
+
+async def test_a_disk_that_refuses_the_ballast_takes_no_batches(
+    open_log: OpenLog, disk: FakeDisk
+) -> None:
+    """Free bytes are a promise; only the bytes that were written are kept aside."""
+    log = await open_log()
+    disk.capacity_bytes = disk.used_bytes() + 2_000
+    await fill(log)
+    disk.capacity_bytes += 300_000
+    disk.fail_at(1, OSError(errno.EDQUOT, "quota"))
+
+    with pytest.raises(Refused):
+        await log.append_batch(batch(1_000))
+    await log.append_batch(batch(1_001))
+    assert (0, 1) == (log.statistics()["is_full"], log.statistics()["has_ballast"])
+
+
 async def test_a_log_opens_and_is_read_on_a_full_disk(open_log: OpenLog, disk: FakeDisk) -> None:
     log = await open_log(settings=SMALL.model_copy(update={"ballast_bytes": 0}))
     await log.append_batch(batch(1))
