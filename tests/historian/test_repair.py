@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from test_verify import FOLDER, LOG, ORIGIN, T0, S, batch
 
+from penstock.codec.log_file import LogFileHeader, encode_file_header
 from penstock.historian import Historian, HistorianSettings
 from penstock.historian.query import raw
 from penstock.historian.repair import (
@@ -27,12 +29,15 @@ from penstock.historian.segment import (
 )
 from penstock.historian.verify import Damage, Report, verify_segments
 from penstock.log import Log, LogSettings
+from penstock.log.files import LogFile
 from penstock.model import Batch, Block, Quality, TextColumn, ValueKind
+from penstock.model.time import TIME_NS_MAX
 from penstock.testing import FakeClock
 from penstock.testing.disk import FakeDisk
 
 POINTS = (1, 2, 3, 11, 12, 13, 21, 22, 23)
 WAVE = 31
+LOG_SETTINGS = LogSettings(file_bytes_max=32 * 1024, ballast_bytes=64 * 1024, linger_ms=0)
 
 
 def with_block(number: int) -> Batch:
@@ -55,7 +60,7 @@ class Plant:
         for number in range(1, 13):
             made = with_block(number)
             sequence = await self.log.append_batch(made)
-            self.historian.append(made, sequence, 1)
+            self.historian.append(made, sequence, TIME_NS_MAX)
             if number % 4 == 0:
                 self.historian.seal(self.log.incarnation)
                 self.historian.adopt(self.historian.write())
@@ -120,8 +125,7 @@ class Plant:
 @pytest.fixture
 async def plant() -> AsyncIterator[Plant]:
     disk = FakeDisk()
-    settings = LogSettings(file_bytes_max=32 * 1024, ballast_bytes=64 * 1024, linger_ms=0)
-    log = await Log.open(LOG, disk=disk, clock=FakeClock(), origin=ORIGIN, settings=settings)
+    log = await Log.open(LOG, disk=disk, clock=FakeClock(), origin=ORIGIN, settings=LOG_SETTINGS)
     log.declare_reader("nobody", blocks=True)
     made = Plant(log, disk)
     await made.fill()
@@ -231,6 +235,51 @@ async def test_records_that_do_not_fit_the_table_are_not_taken_for_the_lost_rows
 
     assert (None, []) == (done.proposal, done.mended)
     assert ["what the log has is not what was in the chunk"] == list(done.left.values())
+
+
+OTHER_COUNT = "what the log has is not what was in the file"
+OTHER_START = "the log has given the sequences of the file again, to others"
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_gone", "why"), [(299, True, OTHER_COUNT), (300, False, OTHER_START)]
+)
+async def test_a_whole_segment_is_not_rebuilt_from_a_log_with_other_data(
+    plant: Plant, rows: int, is_gone: bool, why: str
+) -> None:
+    """Other rows are told by their number; equally many by the start that wrote the records."""
+    other, files = FakeDisk(), plant.disk.list(FOLDER)
+    log = await later_log(other, rows)
+    path = FOLDER / plant.info.name
+    if is_gone:
+        plant.disk.remove(path)
+    else:
+        plant.disk.flip_bit(path, plant.info.table_offset + 40, 1)
+    span, segments = LogSpan(other, LOG, log.durable), plant.historian.manifest.segments
+    done = repair_segments(
+        plant.disk, FOLDER, segments, 1, plant.found(), span, lambda _bytes: None
+    )
+    await log.close()
+
+    assert (None, []) == (done.proposal, done.mended)
+    assert [why] == list(done.left.values())
+    left = [name for name in files if not is_gone or name != plant.info.name]
+    assert left == plant.disk.list(FOLDER), "what was written meanwhile is gone"
+
+
+async def later_log(disk: FakeDisk, rows: int) -> Log:
+    """The same sequences given again with other values, after starts that the plant never saw."""
+    used_up = LogFileHeader(incarnation=9, first_sequence=1, created_ns=0)
+    disk.make_folder(LOG)
+    disk.write_whole(LOG / LogFile(9, 1).name, [encode_file_header(used_up)])
+    log = await Log.open(LOG, disk=disk, clock=FakeClock(), origin=ORIGIN, settings=LOG_SETTINGS)
+    log.declare_reader("nobody", blocks=True)
+    for number in range(1, 25):
+        first, *others = batch(number, number, rows).frames
+        assert isinstance(first.value, np.ndarray)
+        moved = replace(first, value=first.value + 1.0)
+        await log.append_batch(Batch(ORIGIN, number, (moved, *others), with_block(number).blocks))
+    return log
 
 
 async def test_a_full_disk_leaves_everything_as_it_was(plant: Plant) -> None:

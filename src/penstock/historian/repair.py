@@ -2,9 +2,10 @@
 
 A chunk is rebuilt from the records between its first and last sequence, and counts only
 if it fits what the table (under a checksum of its own) says of the lost one. A segment
-without a table is rebuilt whole, and counts only if it fits the manifest. Everything
-else stays what it is: a named gap of bad quality. Nothing is overwritten: the result is
-a new file beside the old one, and a proposal to list it instead.
+without a table is rebuilt whole, and counts only if it fits the manifest and the log has
+not begun anew since the file was written. Everything else stays what it is: a named gap
+of bad quality. Nothing is overwritten: the result is a new file beside the old one, and a
+proposal to list it instead.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from penstock.codec.layout import Damaged
+from penstock.historian.ahead import doubted, doubted_block
 from penstock.historian.block_chunk import held
 from penstock.historian.encode import DecimalHints
 from penstock.historian.flush import write_segment
@@ -165,7 +167,7 @@ def _header_incarnation(disk: Disk, folder: Path, info: SegmentInfo, log: LogSpa
     """Incarnation for the new header: the old one's, or that of the log where it ended."""
     try:
         return decode_header(disk.read(folder / info.name, 0, HEADER_BYTES)).incarnation
-    except Damaged:
+    except (Damaged, FileNotFoundError):
         return log.incarnation_of(info.until)
 
 
@@ -183,11 +185,13 @@ def _rebuild_whole(
     head = Head(info.after)
     for record in log.records(info.after + 1, info.until, pace):
         if isinstance(record.payload, Batch):
-            _append(head, record.payload, record.sequence)
+            _append(head, record.payload, record)
         head.sequence = record.sequence
+    incarnation = log.incarnation_of(info.until)
+    if incarnation > _header_incarnation(disk, folder, info, log):
+        raise Refused("not_found", "the log has given the sequences of the file again, to others")
     taken = {*names, *disk.list(folder)}
     nothing = LastTable().all_rows()
-    incarnation = log.incarnation_of(info.until)
     new = write_segment(disk, folder, head.view(), nothing, DecimalHints(), incarnation, taken)
     if new is None:
         raise Refused("not_found", "the log has no row of it")
@@ -197,10 +201,12 @@ def _rebuild_whole(
     return new
 
 
-def _append(head: Head, batch: Batch, sequence: int) -> None:
-    for frame in map(clean, batch.frames):
-        head.append(stored(frame), sequence)
-    for item in (held(block, sequence) for block in batch.blocks):
+def _append(head: Head, batch: Batch, record: LogRecord) -> None:
+    sequence, receive_ns = record.sequence, record.receive_ns
+    for frame in batch.frames:
+        head.append(stored(clean(doubted(frame, receive_ns))), sequence)
+    for block in batch.blocks:
+        item = held(doubted_block(block, receive_ns), sequence)
         if not item.block.flags & Flag.TRANSIENT:
             head.append_block(item)
 
