@@ -95,7 +95,7 @@ def test_read_wants_a_point_or_all(run, tmp_path) -> None:
 
 def test_roles_and_qualities_are_those_of_the_product() -> None:
     assert tuple(KNOWN_ROLES) == ROLES
-    assert {int(quality) for quality in Quality} == set(WORDS)
+    assert {int(quality): quality.name.lower() for quality in Quality} == WORDS
 
 
 def test_the_reference_page_is_up_to_date() -> None:

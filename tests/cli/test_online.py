@@ -44,7 +44,7 @@ def wait_for_data(product: Product) -> None:
 
     def is_there() -> bool:
         rows = json.loads(product.cli("read", SPEED, "--json").stdout or "[]")
-        return [192] == [row["quality"] for row in rows]
+        return ["good"] == [row["quality"] for row in rows]
 
     wait_until(is_there, "the pump's speed is good")
 

@@ -134,7 +134,7 @@ def test_times() -> None:
 
 
 def test_an_unknown_quality_keeps_its_number() -> None:
-    assert "quality 130" == quality_text(130)
+    assert "quality_130" == quality_text(130)
 
 
 def test_changes_read_like_a_plan() -> None:

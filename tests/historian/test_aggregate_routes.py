@@ -174,3 +174,16 @@ async def test_as_of_the_newest_record_everything_is_known(client: httpx.AsyncCl
         assert everything == answer.json()
         last = await client.get("/points/last", params={"ids": str(COUNT), "as_of": as_of})
         assert "5" == last.json()["values"][0]["value"]
+
+
+async def test_results_say_their_own_unit(client: httpx.AsyncClient) -> None:
+    """A total is unit x seconds, a variance the unit squared; JSON and CSV agree."""
+    names = ["mean", "total", "var_sample", "percent_good", "duration_good", "count"]
+    query = {**ASKED, "points": str(LEVEL), "aggregates": ",".join(names), "every": "all"}
+
+    [found] = (await client.get("/aggregate", params=query)).json()["points"]
+    text = (await client.get("/aggregate.csv", params=query)).text
+
+    units = ["m", "m.s", "(m)2", "%", "ns", ""]
+    assert units == [found["columns"][name]["unit"] for name in names]
+    assert units == [row["unit"] for row in csv.DictReader(io.StringIO(text))]

@@ -22,7 +22,9 @@ from penstock.codec.trend import RawPen
 from penstock.historian import Historian, HistorianSettings, HistorianWorker
 from penstock.historian.aggregate_routes import aggregate_routes
 from penstock.historian.answer import broken
+from penstock.historian.last import LastTable
 from penstock.historian.routes import routes
+from penstock.historian.views import last_of
 from penstock.log import Log, LogSettings
 from penstock.model import Batch, Flag, Origin, Point, Quality, Refused, ValueKind
 from penstock.security.principal import Grant, Principal
@@ -248,3 +250,16 @@ async def test_csv_is_exact_and_no_cell_is_a_formula(client: httpx.AsyncClient) 
     assert ["RUN", '\'=cmd|"x"', "a,b", "'@x"] == [row[2] for row in rows[9:13]]
     assert 13 == len(rows)
     assert int(Quality.BAD_NO_COMMUNICATION) == 2
+
+
+@pytest.mark.parametrize("value", [np.array([7]), np.array([7.0])])
+async def test_a_newest_sample_without_a_value_is_null(value: np.ndarray) -> None:
+    """Its bits are 0 in an integer; nobody measured that 0."""
+    table = LastTable()
+    number = frame(2, T0, value, [2], [int(Flag.NO_VALUE)])
+    table.update(number, 1)
+
+    [found] = [last_of(table, POINTS[COUNT])]
+
+    assert found is not None
+    assert (None, 2) == (found.value, found.quality)

@@ -10,9 +10,10 @@ from penstock.cli.client import Client
 from penstock.cli.document import document, items, text, whole
 from penstock.cli.outcome import EXIT_OK, UsageFault
 from penstock.cli.output import age_text, say_json, say_table
-from penstock.cli.points import all_points, find_points, value_text
-from penstock.cli.quality_words import quality_text
-from penstock.cli.read_past import say_aggregates, say_values_at
+from penstock.cli.points import NO_VALUE, all_points, find_points, value_text
+from penstock.cli.quality_words import quality_columns
+from penstock.cli.read_aggregates import say_aggregates
+from penstock.cli.read_past import say_values_at
 from penstock.cli.times import moment, time_text
 
 if TYPE_CHECKING:
@@ -66,13 +67,14 @@ def _last_row(point: Document, value: Document | None, now_ns: int) -> Document:
         "simulated": point["simulated"],
     }
     if value is None:
-        return {**row, "value": None, "text": "-", "quality": None, "time": None, "age_s": None}
+        nothing: Document = {"value": None, "text": NO_VALUE, **quality_columns(None)}
+        return {**row, **nothing, "time": None, "age_s": None}
     time_ns = whole(value["time_ns"])
     return {
         **row,
         "value": value["value"],
         "text": value_text(point, value["value"]),
-        "quality": whole(value["quality"]),
+        **quality_columns(whole(value["quality"])),
         "time": time_text(time_ns),
         "age_s": round(max(0, now_ns - time_ns) / SECOND_NS, 3),
     }
@@ -86,7 +88,7 @@ def _say_last(client: Client, points: list[Document], as_of: str, *, is_json: bo
     lines = []
     for row in found:
         quality, age_s = row["quality"], row["age_s"]
-        words = "no sample yet" if quality is None else quality_text(whole(quality))
+        words = "no sample yet" if quality is None else text(quality)
         words += " SIMULATED" if row["simulated"] else ""
         age = age_text(age_s if isinstance(age_s, float) else None)
         lines.append((text(row["path"]), text(row["text"]), words, age))
@@ -112,9 +114,10 @@ def _say_history(client: Client, points: list[Document], options: argparse.Names
         print("TIME                            VALUE  QUALITY  POINT")
         for point in points:
             for row in _samples(client, point, span):
-                quality = quality_text(whole(row["quality"]))
                 value = value_text(point, row["value"])
-                print(f"{text(row['time'])}  {value}  {quality}  {text(point['path'])}")
+                print(
+                    f"{text(row['time'])}  {value}  {text(row['quality'])}  {text(point['path'])}"
+                )
 
 
 def _samples(client: Client, point: Document, span: dict[str, str]) -> Iterator[Document]:
@@ -126,7 +129,8 @@ def _samples(client: Client, point: Document, span: dict[str, str]) -> Iterator[
         columns = (items(page[name]) for name in ("time_ns", "value", "quality"))
         for time_ns, value, quality in zip(*columns, strict=True):
             moment_text = time_text(whole(time_ns))
-            yield {"path": point["path"], "time": moment_text, "value": value, "quality": quality}
+            row: Document = {"path": point["path"], "time": moment_text, "value": value}
+            yield row | quality_columns(whole(quality))
         cursor = text(page.get("cursor"))
         if not cursor:
             return

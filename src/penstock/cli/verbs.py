@@ -92,7 +92,10 @@ def _read(parser: Parser) -> None:
         help="interval of --aggregate: 15m, 1h, hour, day, week, month, or all",
     )
     parser.add_argument(
-        "--zone", default="UTC", metavar="ZONE", help="time zone of hour, day, week and month"
+        "--zone",
+        default="",
+        metavar="ZONE",
+        help="time zone of hour, day, week and month (default: the plant's)",
     )
     parser.add_argument("--at", default="", metavar="TIME[,TIME]", help="values at these moments")
     parser.add_argument(

@@ -14,7 +14,7 @@ from penstock.cli.document import text
 from penstock.cli.live import RESYNC, parse_frame, rows_of
 from penstock.cli.outcome import EXIT_OK, Fault, UsageFault
 from penstock.cli.points import find_points, value_text
-from penstock.cli.quality_words import GOOD, quality_text
+from penstock.cli.quality_words import GOOD, quality_columns, quality_text
 from penstock.cli.times import time_text
 
 if TYPE_CHECKING:
@@ -99,4 +99,4 @@ def _say_line(point: Document, frame: LiveFrame, row: LiveRow) -> None:
 def _say_json(point: Document, frame: LiveFrame, row: LiveRow) -> None:
     """JSON lines: one object a change."""
     facts = {"path": point["path"], "time": _time_of(frame, row), "value": row.value}
-    print(json.dumps({**facts, "quality": row.quality}, ensure_ascii=False), flush=True)
+    print(json.dumps(facts | quality_columns(row.quality), ensure_ascii=False), flush=True)

@@ -73,7 +73,10 @@ def _point(point: Point, answer: Answer) -> dict[str, object]:
         "kind": NAME_BY_KIND[point.kind],
         "unit": point.unit,
         "simulated": point.simulated,
-        "columns": {name: _column(column) for name, column in answer.columns.items()},
+        "columns": {
+            name: {"unit": unit_of(name, point.unit), **_column(column)}
+            for name, column in answer.columns.items()
+        },
         "states": {
             str(state): [str(ns) for ns in duration_ns.tolist()]
             for state, duration_ns in answer.states.items()
@@ -110,6 +113,16 @@ def json_values(value: npt.NDArray[np.generic], is_there: npt.NDArray[np.bool_])
     ]
 
 
+def unit_of(name: str, unit: str) -> str:
+    """UCUM code of the results of an aggregate of a point in `unit`: "m3/h.s" of a total flow."""
+    is_number = unit in {"", "1"}
+    if name == "total":
+        return "s" if is_number else f"{unit}.s"
+    if name in {"var_sample", "var_population"}:
+        return unit if is_number else f"({unit})2"
+    return _OWN_UNIT.get(name, unit)
+
+
 def csv_of(
     points: Sequence[CsvPoint], answers: dict[int, Answer], intervals: Intervals
 ) -> Iterator[bytes]:
@@ -124,7 +137,7 @@ def csv_of(
 def _csv_lines(
     point: CsvPoint, name: str, column: Column, edges: list[str]
 ) -> Iterator[tuple[str, ...]]:
-    path, unit = guarded(point.path), guarded(_OWN_UNIT.get(name, point.unit))
+    path, unit = guarded(point.path), guarded(unit_of(name, point.unit))
     values = json_values(column.value, column.is_there)
     times = [None] * len(values) if column.time_ns is None else column.time_ns.tolist()
     for number, value in enumerate(values):

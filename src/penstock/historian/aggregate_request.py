@@ -77,8 +77,12 @@ class AggregateQuery(BaseModel):
 
 
 class ColumnView(BaseModel):
-    """Results of one aggregate, an entry an interval; `time_ns` where it says when."""
+    """Results of one aggregate, an entry an interval; `time_ns` where it says when.
 
+    `unit` is the UCUM code of the results: that of a total is unit x seconds.
+    """
+
+    unit: str
     value: list[JsonValue]
     quality: list[int]
     info: list[int]

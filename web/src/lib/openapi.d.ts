@@ -3291,8 +3291,12 @@ export interface components {
         /**
          * ColumnView
          * @description Results of one aggregate, an entry an interval; `time_ns` where it says when.
+         *
+         *     `unit` is the UCUM code of the results: that of a total is unit x seconds.
          */
         penstock__historian__aggregate_request__ColumnView: {
+            /** Unit */
+            unit: string;
             /** Value */
             value: (number | string | null)[];
             /** Quality */
