@@ -54,12 +54,16 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Results of one point: columns by aggregate; `states`: ns in each state (time_in_state)."""
+    """Results of one point: columns by aggregate; `states`: ns in each state (time_in_state).
+
+    `other_states`: ns in states beyond the STATES_MAX of a request; None where all are told.
+    """
 
     handle: int
     kind: ValueKind | None
     columns: dict[str, Column]
     states: dict[int | str, npt.NDArray[np.int64]]
+    other_states: npt.NDArray[np.int64] | None = None
 
 
 def aggregate(
@@ -129,8 +133,9 @@ def _of_kind(
         bounds = _bounds(snapshot, handle, kind, intervals, options) if needs_bounds else None
         view = View(found, place, kind, intervals, rules, bounds)
         columns = {name: result_of(name, view) for name in names}
-        states = view.states() if "time_in_state" in names else {}
-        answers.append(Answer(handle, kind, columns, states))
+        is_told = "time_in_state" in names
+        states, other = (view.states(), found.states.others(view.cut)) if is_told else ({}, None)
+        answers.append(Answer(handle, kind, columns, states, other))
     return answers
 
 

@@ -81,6 +81,9 @@ def _point(point: Point, answer: Answer) -> dict[str, object]:
             str(state): [str(ns) for ns in duration_ns.tolist()]
             for state, duration_ns in answer.states.items()
         },
+        "other_states": None
+        if answer.other_states is None
+        else [str(ns) for ns in answer.other_states.tolist()],
     }
 
 

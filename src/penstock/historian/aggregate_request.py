@@ -90,7 +90,11 @@ class ColumnView(BaseModel):
 
 
 class PointAggregates(BaseModel):
-    """Results of one point; `states` are the nanoseconds in each state (time_in_state)."""
+    """Results of one point; `states` are the nanoseconds in each state (time_in_state).
+
+    `other_states` are those in all states beyond the 256 that one request tells apart; null
+    where there is no other.
+    """
 
     id: UUID
     kind: str
@@ -98,6 +102,7 @@ class PointAggregates(BaseModel):
     simulated: bool
     columns: dict[str, ColumnView]
     states: dict[str, list[str]]
+    other_states: list[str] | None
 
 
 class AggregateAnswer(BaseModel):

@@ -187,11 +187,15 @@ class Regions:
 
 
 class States:
-    """Time in each state of each cell: int values, or numbers of texts."""
+    """Time in each state of each cell: int values, or numbers of texts.
+
+    The first STATES_MAX states that are met are told apart; the time in all others is
+    `other_ns`, None while there is none.
+    """
 
     def __init__(self, cells: int) -> None:
-        self.is_full = False
         self.duration_ns: dict[int, npt.NDArray[np.int64]] = {}
+        self.other_ns: npt.NDArray[np.int64] | None = None
         self._cells = cells
 
     def add(
@@ -205,14 +209,28 @@ class States:
         is_zero = value == 0
         np.add.at(cells.zero_ns, cell[is_zero], length[is_zero])
         np.add.at(cells.nonzero_ns, cell[~is_zero], length[~is_zero])
-        if value.dtype != np.int64 or self.is_full:
+        some = np.flatnonzero(length > 0)
+        if value.dtype != np.int64 or not len(some):
             return
-        found, number = np.unique(value, return_inverse=True)
-        for index, state in enumerate(found.tolist()):
-            if state not in self.duration_ns:
-                if len(self.duration_ns) >= STATES_MAX:
-                    self.is_full = True
-                    return
-                self.duration_ns[state] = np.zeros(self._cells, np.int64)
+        cell, length = cell[some], length[some]
+        found, number = np.unique(value[some], return_inverse=True)
+        is_known = np.array([self._is_known(state) for state in found.tolist()], bool)
+        for index in np.flatnonzero(is_known).tolist():
             mine = number == index
-            np.add.at(self.duration_ns[state], cell[mine], length[mine])
+            np.add.at(self.duration_ns[int(found[index])], cell[mine], length[mine])
+        rest = ~is_known[number]
+        if rest.any():
+            if self.other_ns is None:
+                self.other_ns = np.zeros(self._cells, np.int64)
+            np.add.at(self.other_ns, cell[rest], length[rest])
+
+    def others(self, cut: slice) -> npt.NDArray[np.int64] | None:
+        """Nanoseconds that some cells spent in states that are not told apart; None for none."""
+        other_ns = None if self.other_ns is None else self.other_ns[cut]
+        return other_ns if other_ns is not None and other_ns.any() else None
+
+    def _is_known(self, state: int) -> bool:
+        """A new state is told apart while there is room."""
+        if state not in self.duration_ns and len(self.duration_ns) < STATES_MAX:
+            self.duration_ns[state] = np.zeros(self._cells, np.int64)
+        return state in self.duration_ns

@@ -2470,6 +2470,9 @@ export interface components {
         /**
          * PointAggregates
          * @description Results of one point; `states` are the nanoseconds in each state (time_in_state).
+         *
+         *     `other_states` are those in all states beyond the 256 that one request tells apart; null
+         *     where there is no other.
          */
         PointAggregates: {
             /**
@@ -2491,6 +2494,8 @@ export interface components {
             states: {
                 [key: string]: string[];
             };
+            /** Other States */
+            other_states: string[] | null;
         };
         /**
          * PointCountView
