@@ -30,7 +30,7 @@ SETTINGS = {
     "compression": "automatic, the smallest for each segment; forced ALP, ALPRD, Zstd save nothing",
     "threads": "all cores",
 }
-COLUMNS = "point UINTEGER, time_ns BIGINT, value DOUBLE, quality UTINYINT"
+COLUMNS = "point UINTEGER, time_ns BIGINT, value {kind}, quality UTINYINT"
 USED = (
     "SELECT column_name || ' ' || compression, count(*) FROM pragma_storage_info('s.rows') "
     "WHERE segment_type <> 'VALIDITY' GROUP BY ALL ORDER BY ALL"
@@ -44,7 +44,8 @@ def run(rows: Rows, folder: Path, limit: int, way: str) -> Measured:
     begin, mark = time.process_time(), time.thread_time()
     database = duckdb.connect()
     _attach(database, arrived, "a")
-    database.execute(f"CREATE TABLE a.rows ({COLUMNS})")
+    kind = "BIGINT" if rows.is_int else "DOUBLE"
+    database.execute(f"CREATE TABLE a.rows ({COLUMNS.format(kind=kind)})")
     for block in blocks_of(rows, limit, way):
         columns = _columns(block)
         sender += time.thread_time() - mark
@@ -76,5 +77,5 @@ def _attach(database: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
     database.execute(f"ATTACH '{path}' AS {name} (STORAGE_VERSION 'latest')")
 
 
-def _columns(block: Block) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def _columns(block: Block) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(block[name]) for name in block.dtype.names or ()}

@@ -1,6 +1,6 @@
 """Rows for the ingest bench: a plant of many kinds of signals, or a Parquet file, as column blocks.
 
-`Rows.blocks()` gives (point u32, time_ns i64, value f64, quality u8) in the order of
+`Rows.blocks()` gives (point u32, time_ns i64, value f64 or i64, quality u8) in the order of
 arrival; every peer and Penstock itself take exactly these. The generator is a whole
 process of its own, so that neither its time nor its memory is anybody's figure.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -23,40 +23,60 @@ T0 = 1_790_000_000 * SECOND_NS
 DENSE_POINTS, IRREGULAR_POINTS = 1_000, 2_000
 IRREGULAR_PERIOD_S = 2.0
 SLICE_S = 200
-PAGE_ROWS = 1_000_000
 # Sparkplug, JSON and most PLC stamp milliseconds; see `irregular`.
 CLOCKS = (0, 1, 0, 2, 0)
+NANOSECOND_CLOCKS = (2,)
 GOOD, UNCERTAIN, BAD = 192, 64, 4
 ROW = np.dtype([("point", "<u4"), ("time_ns", "<i8"), ("value", "<f8"), ("quality", "u1")])
+INT_ROW = np.dtype([("point", "<u4"), ("time_ns", "<i8"), ("value", "<i8"), ("quality", "u1")])
 Block = npt.NDArray[np.void]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Where the rows lie, how many there are, and which points are counters (int64)."""
+    """Where the rows lie, how many there are, and which points are counters (int64).
+
+    `is_int`: all values are int64, and lie as such; then there are no counters beside them.
+    """
 
     folder: Path
     count: int
     counters: npt.NDArray[np.uint32]
     source: str
+    is_int: bool = False
 
     def blocks(self) -> Iterator[Block]:
-        """Structured arrays with the fields of ROW, in the order of arrival."""
+        """Structured arrays with the fields of ROW or INT_ROW, in the order of arrival."""
         for path in sorted(self.folder.glob("*.rows")):
-            yield np.fromfile(path, ROW)
+            yield np.fromfile(path, INT_ROW if self.is_int else ROW)
+
+    def has_ints(self, block: Block) -> npt.NDArray[np.bool_]:
+        """Which rows of a block are of points whose values are int64."""
+        if self.is_int:
+            return np.ones(len(block), bool)
+        return np.isin(block["point"], self.counters)
 
     @classmethod
     def opened(cls, folder: Path) -> Rows:
         """What `prepared` wrote."""
         facts = json.loads((folder / "rows.json").read_text())
         counters = np.array(facts["counters"], np.uint32)
-        return cls(folder, facts["count"], counters, facts["source"])
+        return cls(folder, facts["count"], counters, facts["source"], facts["is_int"])
 
 
-def prepared(folder: Path, rows: int, source: Path | None, seed: int) -> Rows:
-    """Write the rows with a process of its own."""
-    command = [sys.executable, str(Path(__file__)), str(folder), str(rows), str(seed)]
-    subprocess.run([*command, *([str(source)] if source else [])], check=True)
+def prepared(
+    folder: Path,
+    rows: int,
+    source: Path | None,
+    seed: int,
+    clocks: Sequence[int] = CLOCKS,
+) -> Rows:
+    """Write the rows with a process of its own; `clocks` are those of the irregular points."""
+    mix = ",".join(map(str, clocks))
+    command = [sys.executable, str(Path(__file__)), str(folder), str(rows), str(seed), mix]
+    done = subprocess.run([*command, *([str(source)] if source else [])], check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
     return Rows.opened(folder)
 
 
@@ -144,7 +164,7 @@ class Signals:
         return percent * span / 100
 
 
-def generate(folder: Path, rows: int, seed: int) -> None:
+def generate(folder: Path, rows: int, seed: int, clocks: Sequence[int]) -> None:
     """Half of the rows from points that are read every second, half from irregular ones."""
     random = np.random.default_rng(seed + 1)
     share = max(0.02, min(1.0, rows / 40_000_000))
@@ -152,7 +172,7 @@ def generate(folder: Path, rows: int, seed: int) -> None:
     irregular_points = 2 * dense_points
     signals = Signals(dense_points + irregular_points, seed)
     seconds = -(-rows // (2 * dense_points))
-    clock = np.array(CLOCKS)[np.arange(irregular_points) % len(CLOCKS)]
+    clock = np.array(clocks)[np.arange(irregular_points) % len(clocks)]
     written = 0
     for number, begin in enumerate(range(0, seconds, SLICE_S)):
         length = min(SLICE_S, seconds - begin)
@@ -168,7 +188,8 @@ def generate(folder: Path, rows: int, seed: int) -> None:
         written += len(block)
     handles = np.arange(1, len(signals.kind) + 1)
     counters = handles[signals.kind == signals.index("counter")]
-    note(folder, written, counters.tolist(), f"generator, seed {seed}")
+    source = f"generator, seed {seed}, clocks {','.join(map(str, clocks))}"
+    note(folder, written, counters.tolist(), source)
 
 
 def dense(signals: Signals, point: int, begin: int, length: int) -> Block:
@@ -221,41 +242,19 @@ def bad_spans(random: np.random.Generator, block: Block) -> None:
         block["quality"][span] = random.choice([UNCERTAIN, BAD])
 
 
-# --- a file
-
-
-def from_parquet(folder: Path, source: Path) -> None:
-    """The file's rows in its order, which is taken for the order of arrival."""
-    import duckdb  # noqa: PLC0415 - only where a file is given
-
-    query = (
-        "select point, time_ns, value::double as value, quality "
-        "from read_parquet($file, file_row_number = true) "
-        "where file_row_number >= $begin and file_row_number < $begin + $rows "
-        "order by file_row_number"
-    )
-    connection, written = duckdb.connect(), 0
-    while True:
-        facts = {"file": str(source), "begin": written, "rows": PAGE_ROWS}
-        columns = connection.execute(query, facts).fetchnumpy()
-        block = np.empty(len(columns["point"]), ROW)
-        if not len(block):
-            break
-        for name, column in columns.items():
-            block[name] = column
-        block.tofile(folder / f"{written // PAGE_ROWS:06d}.rows")
-        written += len(block)
-    note(folder, written, [], source.name)
-
-
-def note(folder: Path, count: int, counters: list[int], source: str) -> None:
-    facts = {"count": count, "counters": counters, "source": source}
+def note(
+    folder: Path, count: int, counters: list[int], source: str, *, is_int: bool = False
+) -> None:
+    """What `Rows.opened` reads."""
+    facts = {"count": count, "counters": counters, "source": source, "is_int": is_int}
     (folder / "rows.json").write_text(json.dumps(facts))
 
 
 if __name__ == "__main__":
-    target, wanted, number, *file = sys.argv[1:]
+    target, wanted, number, mix, *file = sys.argv[1:]
     if file:
+        from _rows_file import from_parquet
+
         from_parquet(Path(target), Path(file[0]))
     else:
-        generate(Path(target), int(wanted), int(number))
+        generate(Path(target), int(wanted), int(number), [int(clock) for clock in mix.split(",")])
