@@ -58,6 +58,17 @@ MEMORY = 256 * 1024 * 1024
         "SELECT 1; SELECT 2",
         "",
         "WITH samples AS (SELECT 1) SELECT * FROM samples",
+        "SELECT (WITH pg_settings AS (SELECT 1) SELECT 1) FROM pg_settings",
+        "WITH pg_settings AS (SELECT 1 AS name) SELECT * FROM pg_settings",
+        "WITH a AS (FROM sqlite_master), sqlite_master AS (SELECT 1) FROM a",
+        "WITH a AS (FROM later), later AS (SELECT 1) FROM a",
+        "WITH duckdb_settings AS (FROM duckdb_settings) FROM duckdb_settings",
+        "SELECT (WITH _trial AS (SELECT 1) SELECT 1) FROM _trial",
+        "SELECT * FROM (WITH x AS (SELECT 1) FROM x) a, x",
+        "SELECT 1 FROM points WHERE path IN (WITH x AS (SELECT 'a') FROM x) OR path IN (FROM x)",
+        "WITH \"/etc/passwd\" AS (FROM '/etc/passwd') SELECT 1",
+        "SELECT #1 FROM samples",
+        "SELECT value FROM samples ORDER BY #1 + 1",
     ],
 )
 def test_is_not_served(plant: Plant, sql: str) -> None:
@@ -110,6 +121,34 @@ def test_a_mistake_is_answered_with_its_place(plant: Plant, sql: str, said: str)
 
     assert "sql_invalid" == refused.value.code
     assert said.casefold() in refused.value.detail.casefold()
+
+
+@pytest.mark.parametrize(
+    "constant", ["'2300-01-01'", "TIMESTAMP '1600-01-01'", "'3000-01-01'::DATE"]
+)
+def test_a_moment_that_nanoseconds_cannot_hold_has_a_remedy(plant: Plant, constant: str) -> None:
+    plant.put(1, [1, 2, 3], [1.0, 2.0, 4.0])
+
+    with pytest.raises(Refused) as refused:
+        ask(plant, f"SELECT count(*) FROM samples WHERE time < {constant}")
+
+    assert "sql_invalid" == refused.value.code
+    assert "from 1677-09-22 to 2262-04-11" in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH a AS (SELECT 1 AS n), b AS (FROM a) SELECT * FROM b, a",
+        "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 3) FROM r",
+        "WITH a AS (SELECT 1 AS n) SELECT (SELECT max(n) FROM a) FROM range(2)",
+        "WITH a AS (SELECT 1 AS n) (FROM a UNION ALL FROM a) ORDER BY 1",
+        "SELECT (WITH a AS (SELECT 1 AS n) SELECT (WITH b AS (FROM a) SELECT n FROM b))",
+        "WITH a AS (WITH a AS (SELECT 1 AS n) FROM a) FROM a",
+    ],
+)
+def test_a_with_part_is_seen_where_sql_sees_it(plant: Plant, sql: str) -> None:
+    assert ask(plant, sql).rows
 
 
 def test_a_long_text_is_refused(plant: Plant) -> None:

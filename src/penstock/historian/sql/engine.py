@@ -7,6 +7,7 @@ process that answers SQL pays for it.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
     from penstock.historian.sql.guard import Node
 
 MESSAGE_CHARACTERS_MAX = 2_000
+# What DuckDB says of a moment that its nanoseconds cannot hold.
+_OUT_OF_RANGE = re.compile(
+    r"(?i)timestamp field value out of range|timestamp to higher precision|value \d{4,}-\d\d-\d\d"
+)
+_SPAN_OF_TIME = (
+    "`time` counts nanoseconds and reaches from 1677-09-22 to 2262-04-11: "
+    "compare it with a moment in between, or leave the condition out."
+)
 _ALL = frozenset(name for name, _ in COLUMNS)
 
 
@@ -196,6 +205,8 @@ class Query:
             return Refused("sql_too_large", f"The query needs too much memory. {message}")
         if isinstance(error, duckdb.PermissionException):
             return Refused("sql_refused", message)
+        if isinstance(error, duckdb.ConversionException) and _OUT_OF_RANGE.search(message):
+            return Refused("sql_invalid", f"{_SPAN_OF_TIME} {message}")
         return Refused("sql_invalid", message)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from penstock.historian.sql.facts import one
+from penstock.historian.sql.facts import one, system_tables
 from penstock.model import Refused
 
 if TYPE_CHECKING:
@@ -57,20 +57,19 @@ def parse(connection: DuckDBPyConnection, sql: str) -> Node:
     if len(statements) != 1:
         raise Refused("sql_refused", f"There are {len(statements)} statements; send one SELECT.")
     node: Node = statements[0]["node"]
-    check(node)
+    check(node, system_tables(connection))
     return node
 
 
-def check(tree: Node) -> None:
-    """Refused unless every table, function and node of the tree is one that is served."""
-    names = set(cte_names(tree))
-    if clash := names & TABLES:
-        raise Refused(
-            "sql_refused", f"{clash.pop()!r} is a table here; give the WITH another name."
-        )
-    for node in nodes(tree):
+def check(tree: Node, system: frozenset[str]) -> None:
+    """Refused unless every table, function and node of the tree is one that is served.
+
+    `system` are names of tables that are not ours: no WITH may hide them.
+    """
+    for node, ctes in scoped(tree):
+        _check_names(ctes, system)
         _check_kind(node)
-        _check_table(node, names)
+        _check_table(node, ctes)
         _check_function(node)
 
 
@@ -86,14 +85,35 @@ def nodes(tree: object) -> Iterator[Node]:
             pending.extend(reversed(item))
 
 
-def cte_names(tree: Node) -> Iterator[str]:
-    """Names of all WITH parts, in lower case."""
-    for node in nodes(tree):
-        entries = node.get("cte_map")
-        if isinstance(entries, dict):
-            yield from (str(entry["key"]).casefold() for entry in entries["map"])
-        if node.get("type") == "RECURSIVE_CTE_NODE":
-            yield str(node["cte_name"]).casefold()
+def scoped(tree: object) -> Iterator[tuple[Node, frozenset[str]]]:
+    """Every object of the tree with the names of the WITH parts that it sees, in lower case.
+
+    A WITH part sees those before it, and itself only if it is recursive.
+    """
+    pending: list[tuple[object, frozenset[str]]] = [(tree, frozenset())]
+    while pending:
+        item, names = pending.pop()
+        if isinstance(item, list):
+            pending.extend((part, names) for part in reversed(item))
+        if not isinstance(item, dict):
+            continue
+        entries = item.get("cte_map")
+        for entry in entries["map"] if isinstance(entries, dict) else ():
+            pending.append((entry["value"], names))
+            names |= {str(entry["key"]).casefold()}
+        if item.get("type") == "RECURSIVE_CTE_NODE":
+            names |= {str(item["cte_name"]).casefold()}
+        yield item, names
+        pending.extend((part, names) for key, part in item.items() if key != "cte_map")
+
+
+def _check_names(ctes: frozenset[str], system: frozenset[str]) -> None:
+    """A WITH part has no name of a table: where it is not seen, the table would be."""
+    for name in ctes:
+        if name in TABLES | system or name.startswith("_"):
+            raise Refused(
+                "sql_refused", f"{name[:200]!r} is a table here; give the WITH another name."
+            )
 
 
 def _check_kind(node: Node) -> None:
@@ -106,9 +126,13 @@ def _check_kind(node: Node) -> None:
     is_special = kind == "SHOW_REF" and not node.get("query")
     if (is_query and kind not in QUERY_NODES) or (is_ref and kind not in TABLE_REFS) or is_special:
         raise Refused("sql_refused", f"{kind} is not served here; send one SELECT.")
+    if kind == "POSITIONAL_REFERENCE":
+        # `samples` has the columns that a query names, so that a place says nothing.
+        place = f"#{node.get('index')}"
+        raise Refused("sql_refused", f"{place} is not served here; name the column instead.")
 
 
-def _check_table(node: Node, ctes: set[str]) -> None:
+def _check_table(node: Node, ctes: frozenset[str]) -> None:
     if node.get("type") == "BASE_TABLE":
         name = str(node["table_name"])
         is_plain = not node.get("schema_name") and not node.get("catalog_name")
