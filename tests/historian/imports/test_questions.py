@@ -186,3 +186,20 @@ def test_no_file_reaches_beyond_its_folder(tmp_path: Path) -> None:
         look(tmp_path / "a", "")
     with pytest.raises(Refused):
         look(tmp_path / "a", b"PAR1 and no more")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"PAR1 and no more",
+        b"PAR1" + b"\0" * 64 + b"PAR1",
+        b"PAR1" + b"\x07" * 64 + b"\x20\0\0\0PAR1",
+    ],
+)
+def test_a_damaged_parquet_file_does_not_tell_where_it_lies(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        look(tmp_path, content)
+
+    assert "import_unreadable" == refused.value.code
+    assert refused.value.detail
+    assert str(tmp_path) not in refused.value.detail

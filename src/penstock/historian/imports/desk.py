@@ -220,7 +220,7 @@ class ImportDesk:
         try:
             await asyncio.to_thread(one.save, self._disk, self._folder / one.id)
         except OSError as error:
-            raise Refused("disk_full", str(error)) from error
+            raise Refused("disk_full", error.strerror or "") from error
 
     def _forget_old(self) -> None:
         """Only so many ended ones are kept."""

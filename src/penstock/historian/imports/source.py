@@ -88,9 +88,9 @@ def connected(folder: Path, memory_bytes: int) -> Iterator[DuckDBPyConnection]:
         connection.execute("SET lock_configuration = true")
         yield connection
     except (duckdb.OutOfMemoryException, duckdb.FatalException) as error:
-        raise Refused("import_unreadable", _short(error)) from error
+        raise Refused("import_unreadable", _short(error, folder)) from error
     except duckdb.Error as error:
-        raise Refused("import_unreadable", _short(error)) from error
+        raise Refused("import_unreadable", _short(error, folder)) from error
     finally:
         connection.close()
 
@@ -156,5 +156,9 @@ def select(
     return f"SELECT {columns} FROM (SELECT {cells} FROM {source.from_sql()})"  # noqa: S608 - quoted
 
 
-def _short(error: Exception) -> str:
-    return str(error).replace("\n", " ")[:MESSAGE_CHARACTERS_MAX]
+def _short(error: Exception, folder: Path) -> str:
+    """What DuckDB says, without where the file lies: that is nobody's business."""
+    text = str(error)
+    for path in {str(folder), str(folder.resolve())}:
+        text = text.replace(f"{path}/", "")
+    return text.replace("\n", " ")[:MESSAGE_CHARACTERS_MAX]

@@ -34,7 +34,7 @@ async def store(disk: Disk, folder: Path, parts: AsyncIterator[bytes], bytes_max
         await asyncio.to_thread(_append, disk, folder, file, bytes(waiting))
         await asyncio.to_thread(file.sync)
     except OSError as error:
-        raise Refused("disk_full", str(error)) from error
+        raise Refused("disk_full", error.strerror or "") from error
     finally:
         file.close()
     if not size:
