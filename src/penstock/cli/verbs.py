@@ -171,6 +171,16 @@ def _doctor(parser: Parser) -> None:
     shared(parser)
 
 
+def _audit(parser: Parser) -> None:
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        help="everything from here on: RFC 3339, or a span back from now such as 6h, 7d "
+        "(default: the newest 100 entries)",
+    )
+    shared(parser)
+
+
 def _user(parser: Parser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     add = actions.add_parser("add", help="make a user", allow_abbrev=False)
@@ -276,6 +286,12 @@ VERBS = (
         ),
         _user,
         "Works with and without a running Penstock.",
+    ),
+    Verb(
+        "audit",
+        "Show who changed what, with the old and the new value.",
+        ("penstock audit --since 7d",),
+        _audit,
     ),
     Verb(
         "setup-link",

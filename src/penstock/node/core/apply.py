@@ -76,6 +76,8 @@ class Applier:
         self._field = field
         self._on_applied = on_applied
         self._turn = asyncio.Lock()
+        self.running: Prepared | None = None
+        self.replaced: Prepared | None = None  # what ran before it
 
     async def plan(self, root: Path | None = None) -> Prepared:
         """Check the plant below `root` (HOME); ConfigError with every problem, nothing changed."""
@@ -148,6 +150,7 @@ class Applier:
         snapshot = await self._registry.commit(plan)
         await self._log_dictionary()
         self._on_applied(snapshot, prepared)
+        self.replaced, self.running = self.running, prepared
         by_path = {point.path: point.id for point in snapshot.points}
         self._field.configure(
             field_document(

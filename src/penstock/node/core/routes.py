@@ -20,6 +20,7 @@ from penstock.historian.sql.routes import routes as sql_routes
 from penstock.historian.views import last_of
 from penstock.model import ConfigError, Refused
 from penstock.node.core.apply import Applier, Prepared
+from penstock.node.core.apply_audit import changes_of
 from penstock.node.core.keeping.routes import (
     backup_routes,
     deletion_routes,
@@ -136,10 +137,9 @@ def node_routes(
         before = rules()
         prepared, files = await _checked(applier.apply())
         status.configuration_problems = ()
-        view = _view(prepared, files, before)
-        new = {"added": len(view.added), "changed": len(view.changed), "removed": len(view.removed)}
-        await security.audit.record(Entry(who.id, "configuration.apply", "plant", None, dict(new)))
-        return view
+        old, new = changes_of(applier.replaced, prepared)
+        await security.audit.record(Entry(who.id, "configuration.apply", "plant", old or None, new))
+        return _view(prepared, files, before)
 
     return router
 
