@@ -255,6 +255,7 @@ async def test_a_whole_segment_is_not_rebuilt_from_a_log_with_other_data(
         plant.disk.remove(path)
     else:
         plant.disk.flip_bit(path, plant.info.table_offset + 40, 1)
+        plant.disk.flip_bit(path, plant.info.table_offset + 48, 1)
     span, segments = LogSpan(other, LOG, log.durable), plant.historian.manifest.segments
     done = repair_segments(
         plant.disk, FOLDER, segments, 1, plant.found(), span, lambda _bytes: None

@@ -49,15 +49,18 @@ SHIFT_MAX = 64
 
 @dataclass(frozen=True)
 class Source:
-    """A listed segment whose table can be read."""
+    """A listed segment whose table can be read, or is given."""
 
     disk: Disk
     folder: Path
     info: SegmentInfo
+    given: ChunkTable | None = None
 
     @cached_property
     def table(self) -> ChunkTable:
         """Its chunk table; Damaged if it cannot be trusted."""
+        if self.given is not None:
+            return self.given
         data = self.disk.read(self.folder / self.info.name, self.info.table_offset)
         return decode_table(data, self.info.table_offset)
 

@@ -22,6 +22,7 @@ from penstock.historian.head import Head, clean, stored
 from penstock.historian.last import LastTable
 from penstock.historian.manifest import Proposal
 from penstock.historian.rebuild import Source, rebuild_chunks, write_mended
+from penstock.historian.salvage import salvaged_table
 from penstock.historian.segment import HEADER_BYTES, decode_header, decode_table
 from penstock.log.files import end_of
 from penstock.log.reader import FileReader
@@ -137,7 +138,8 @@ def _repair_one(
     result: Repaired,
 ) -> SegmentInfo | None:
     if not _has_table(disk, folder, info):
-        new = _rebuild_whole(disk, folder, info, log, pace, names)
+        new = _with_salvaged_table(disk, folder, info, log, pace, names, result)
+        new = new or _rebuild_whole(disk, folder, info, log, pace, names)
         result.mended += [item.place for item in places]
         return new
     wanted = {item.chunk: item.place for item in places if item.chunk >= 0}
@@ -151,6 +153,31 @@ def _repair_one(
     if not done:
         return None
     result.mended += done
+    incarnation = _header_incarnation(disk, folder, info, log)
+    return write_mended(source, rebuilt, incarnation, {*names, *disk.list(folder)})
+
+
+def _with_salvaged_table(
+    disk: Disk,
+    folder: Path,
+    info: SegmentInfo,
+    log: LogSpan,
+    pace: Pace,
+    names: Collection[str],
+    result: Repaired,
+) -> SegmentInfo | None:
+    """A file with the same chunks, where its table can be told from the damaged one.
+
+    A chunk that the log has no more stays damaged, with the checksum that tells it.
+    """
+    salvaged = salvaged_table(disk, folder, info, pace)
+    if salvaged is None:
+        return None
+    table, chunks = salvaged
+    source = Source(disk, folder, info, table)
+    rebuilt, left = rebuild_chunks(source, chunks, log.records, pace)
+    place = f"segments/{info.name}@"
+    result.left |= {f"{place}{int(table.offset[chunk])}": why for chunk, why in left.items()}
     incarnation = _header_incarnation(disk, folder, info, log)
     return write_mended(source, rebuilt, incarnation, {*names, *disk.list(folder)})
 

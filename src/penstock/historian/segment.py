@@ -233,9 +233,21 @@ def decode_table(data: Buffer, table_offset: int) -> ChunkTable:
         raise Damaged(f"segment ends with {magic!r}, version {version}, table {stored_offset}")
     if crc(memoryview(data)[:begin]) != table_crc:
         raise Damaged("segment table has a wrong checksum")
-    reader = SectionReader(memoryview(data)[:begin], "segment table")
+    return columns_of(memoryview(data)[:begin], chunks)
+
+
+def columns_of(data: Buffer, chunks: int) -> ChunkTable:
+    """Table of so many chunks, unchecked; Damaged if the bytes are too few."""
+    reader = SectionReader(memoryview(data), "segment table")
     columns = {name: reader.column(dtype, chunks) for name, dtype in TABLE_DTYPES.items()}
     return ChunkTable(**columns)  # type: ignore[arg-type]
+
+
+def table_crc_of(footer: Buffer, table_offset: int) -> int:
+    """Checksum of the table, from the last 64 bytes of a file; Damaged if they are not whole."""
+    if table_offset_of(footer) != table_offset:
+        raise Damaged("segment footer is that of another file")
+    return int(_FOOTER.unpack(memoryview(footer)[: _FOOTER.size])[5])
 
 
 def table_offset_of(footer: Buffer) -> int:

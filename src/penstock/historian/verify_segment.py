@@ -79,6 +79,18 @@ def check_segment(disk: Disk, folder: Path, info: SegmentInfo, pace: Pace) -> It
     yield from _Chunks(disk, path, info, table).check(pace)
 
 
+def check_chunks(
+    disk: Disk, folder: Path, info: SegmentInfo, table: ChunkTable, pace: Pace
+) -> Iterator[Finding]:
+    """Everything that is wrong with the chunks of a segment, judged by this table."""
+    yield from _Chunks(disk, folder / info.name, info, table).check(pace)
+
+
+def fits_manifest(table: ChunkTable, info: SegmentInfo) -> bool:
+    """Does the manifest say the same of the file?"""
+    return not any(True for _ in _compare_with_manifest(table, info))
+
+
 def _check_head(data: bytes, info: SegmentInfo) -> None:
     head = decode_header(data)
     expected = (info.day, info.generation, info.after, info.until)
