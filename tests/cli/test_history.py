@@ -78,7 +78,9 @@ def test_query_reads_its_text_from_standard_input(fed: Product) -> None:
         (("query", "SELECT 1", "--out", "answer.xlsx"), 2, "--format"),
         (("query", "SELECT 1", "--limit", "0"), 2, "--limit"),
         (("export", "--path", "nowhere", "--from", "1h", "--out", "x.csv"), 1, "nowhere"),
-        (("export", "--path", "x", "--from", "1h", "--out", "x.json"), 2, "csv, arrow or parquet"),
+        (("export", "--path", "x", "--from", "1h", "--out", "x.json"), 2, ".csv, .parquet"),
+        (("export", "--path", "x", "--from", "1h", "--out", "x.xlsx"), 2, "x.xlsx"),
+        (("export", "--path", "x", "--from", "1h", "--out", "no/x.csv"), 2, "no does not exist"),
         (("export", "--from", "1h", "--out", "x.csv"), 2, "--path"),
     ],
 )
@@ -110,6 +112,46 @@ def test_export_writes_a_file_and_leaves_nothing_else(
         found = duckdb.sql(f"SELECT count(*) FROM '{path}'").fetchall()
         assert [(facts["row_count"],)] == found
     assert facts["row_count"] > 1
+
+
+def test_a_file_that_exists_is_replaced_only_by_force(fed: Product, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("years of work")
+    export = ["export", "--points", SPEED, "--from", "1h", "--out", str(path)]
+    query = ["query", "SELECT 1 AS one", "--out", str(path)]
+
+    for command in (export, query):
+        done = fed.cli(*command)
+        assert 2 == done.returncode
+        assert "--force" in done.stderr
+        assert "years of work" == path.read_text()
+        assert 0 == fed.cli(*command, "--force").returncode
+        assert "years of work" != path.read_text()
+        path.write_text("years of work")
+
+
+def test_a_query_that_fails_leaves_the_old_file(fed: Product, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("years of work")
+
+    done = fed.cli("query", "SELECT nothing FROM samples", "--out", str(path), "--force")
+
+    assert 1 == done.returncode
+    assert "years of work" == path.read_text()
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_the_snippets_of_the_how_to_run(fed: Product, tmp_path: Path) -> None:
+    """docs/how-to/export-history.md, as it stands there."""
+    guide = Path(__file__).parents[2] / "docs" / "how-to" / "export-history.md"
+    path = tmp_path / "week.parquet"
+    assert 0 == fed.cli("export", "--points", SPEED, "--from", "7d", "--out", str(path)).returncode
+    (sql,) = [line for line in guide.read_text().splitlines() if line.startswith("duckdb.sql(")]
+    text = sql.split('"')[1].replace("week.parquet", str(path))
+    columns = [row[0] for row in duckdb.sql(f"DESCRIBE SELECT * FROM '{path}'").fetchall()]
+
+    assert duckdb.sql(text).fetchall()
+    assert all(f"`{name}`" in guide.read_text() for name in columns)
 
 
 def test_export_takes_a_subtree(fed: Product, tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from penstock.cli.client import Client
 from penstock.cli.document import text
-from penstock.cli.outcome import EXIT_OK, Fault, UsageFault
+from penstock.cli.outcome import EXIT_OK, Fault
 from penstock.cli.output import say_error, say_json
 from penstock.cli.points import find_points
-from penstock.cli.query import kind_of
+from penstock.cli.query import check_target, kind_of
 from penstock.cli.times import moment
 from penstock.client.errors import BrokenOff, Problem
 from penstock.client.export import export
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
     from penstock.cli.document import Document
 
+FORMATS = ("csv", "arrow", "parquet")
+
 
 def run(options: argparse.Namespace) -> int:
     """Exit code 0 means that the whole file is there; Ctrl-C ends the export on both sides."""
-    kind = options.format or kind_of(options.out, "parquet")
-    if kind not in {"csv", "arrow", "parquet"}:
-        raise UsageFault(f"An export is csv, arrow or parquet, not {kind}.")
+    kind = options.format or kind_of(options.out, FORMATS)
+    check_target(options.out, is_forced=options.force)
     client = Client(options.home)
     progress = _Progress()
     try:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from penstock.cli.client import Client
 from penstock.cli.document import items, rows, text, whole
-from penstock.cli.outcome import EXIT_OK, UsageFault
+from penstock.cli.outcome import EXIT_FAULT, EXIT_OK, UsageFault
 from penstock.cli.output import say_error, say_table
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from pathlib import Path
 
     from penstock.cli.document import Document
@@ -36,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     if options.limit is not None and options.limit < 1:
         raise UsageFault("--limit is greater than 0.")
     kind = _kind(options)
+    if options.out is not None:
+        check_target(options.out, is_forced=options.force)
     sql = sys.stdin.read() if options.sql == "-" else options.sql
     limit = options.limit or (TABLE_ROWS if kind == "table" else FILE_ROWS)
     client = Client(options.home)
@@ -54,7 +56,18 @@ def run(options: argparse.Namespace) -> int:
         _say_facts(facts)
     is_truncated = headers.get("penstock-is-truncated") == "true"
     _say_cut(is_truncated, whole(facts["row_count"] or "0"), limit)
-    return EXIT_OK
+    is_short = is_truncated and options.out is not None and options.limit is None
+    return EXIT_FAULT if is_short else EXIT_OK
+
+
+def check_target(path: Path, *, is_forced: bool) -> None:
+    """What stands there is nobody's to lose by a slip of the hand."""
+    if path.is_dir():
+        raise UsageFault(f"{path} is a folder; name a file in it.")
+    if path.exists() and not is_forced:
+        raise UsageFault(f"{path} exists; take another name, or say --force to replace it.")
+    if not path.parent.is_dir():
+        raise UsageFault(f"The folder {path.parent} does not exist; make it first.")
 
 
 def _kind(options: argparse.Namespace) -> str:
@@ -65,19 +78,27 @@ def _kind(options: argparse.Namespace) -> str:
     return "table" if options.out is None else kind_of(options.out)
 
 
-def kind_of(path: Path, default: str = "") -> str:
-    """Format by the ending of a file name."""
-    found = BY_ENDING.get(path.suffix.casefold(), default)
-    if not found:
-        raise UsageFault(f"Which format is {path.name}? Say --format, or use a known ending.")
+def kind_of(path: Path, known: Container[str] = frozenset(BY_ENDING.values())) -> str:
+    """Format by the ending of a file name; never a guess."""
+    found = BY_ENDING.get(path.suffix.casefold())
+    if found is None or found not in known:
+        endings = ", ".join(ending for ending, kind in BY_ENDING.items() if kind in known)
+        raise UsageFault(
+            f"Which format is {path.name}? Say --format, or use one of the endings {endings}."
+        )
     return found
 
 
 @contextmanager
 def _target(path: Path | None, kind: str) -> Iterator[BinaryIO]:
     if path is not None:
-        with path.open("wb") as file:
-            yield file
+        part = path.with_name(path.name + ".part")
+        try:
+            with part.open("wb") as file:
+                yield file
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
         return
     if kind in {"arrow", "parquet"} and sys.stdout.isatty():
         raise UsageFault(f"{kind} is not for a terminal; say --out FILE.")

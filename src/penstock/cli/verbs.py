@@ -126,6 +126,7 @@ def _query(parser: Parser) -> None:
         help="of the answer (default: by the ending of --out, else table)",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the answer to a file")
+    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
     parser.add_argument(
         "--limit", type=int, metavar="N", help="at most so many rows (table: 1,000)"
     )
@@ -149,9 +150,10 @@ def _export(parser: Parser) -> None:
     parser.add_argument(
         "--format",
         choices=("csv", "arrow", "parquet"),
-        help="of the file (default: by its ending, else parquet)",
+        help="of the file (default: by its ending)",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", required=True, help="file to write")
+    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
     shared(parser)
 
 
@@ -240,7 +242,8 @@ VERBS = (
             'penstock query "SELECT * FROM points" --out points.csv',
         ),
         _query,
-        "Tables: samples and points; docs/reference/sql.md describes them.",
+        "Tables: samples and points; docs/reference/sql.md describes them. "
+        "Exit code 1 also when the file of --out had to be cut without a --limit.",
     ),
     Verb(
         "export",
