@@ -11,6 +11,7 @@ import numpy.typing as npt
 from penstock.historian import Historian, HistorianSettings, Snapshot
 from penstock.historian.block_query import blocks
 from penstock.model import Batch, Block, Origin
+from penstock.model.time import TIME_NS_MAX
 from penstock.testing.disk import FakeDisk
 
 FOLDER = Path("/segments")
@@ -70,7 +71,9 @@ class Store:
         return self.historian.pin(points or [1])
 
     def _append(self, sequence: int, given: tuple[Block, ...]) -> None:
-        self.historian.append(Batch(ORIGIN, sequence, (), given), sequence, sequence * S)
+        self.historian.append(
+            Batch(ORIGIN, sequence, (), given), sequence, TIME_NS_MAX - 10**15 + sequence * S
+        )
 
 
 def listed(snapshot: Snapshot, point: int = 1) -> list[tuple[int, int]]:

@@ -17,6 +17,7 @@ from penstock.historian.compaction import compact_once
 from penstock.historian.encode import DecimalHints
 from penstock.historian.manifest import Proposal
 from penstock.model import Batch, Frame, Origin, TextColumn
+from penstock.model.time import TIME_NS_MAX
 from penstock.testing.disk import FakeDisk
 
 FOLDER = Path("/segments")
@@ -63,7 +64,7 @@ class Played:
             self.frames.append(step)
             sequence = len(self.frames)
             self.oracle.append(step, sequence)
-            self.historian.append(Batch(ORIGIN, sequence, (step,)), sequence, sequence)
+            self.historian.append(Batch(ORIGIN, sequence, (step,)), sequence, TIME_NS_MAX)
         elif step == "flush":
             self.flush()
         else:

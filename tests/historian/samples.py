@@ -13,6 +13,7 @@ from penstock.historian import Historian, HistorianSettings, Snapshot
 from penstock.historian.aggregate import Answer, Options, aggregate
 from penstock.historian.intervals import Intervals, of_width
 from penstock.model import Batch, Flag, Frame, Origin, Quality
+from penstock.model.time import TIME_NS_MAX
 from penstock.testing.disk import FakeDisk
 
 S = 1_000_000_000
@@ -43,7 +44,7 @@ class Store:
     def append(self, frame: Frame) -> None:
         self.sequence += 1
         batch = Batch(ORIGIN, self.sequence, (frame,))
-        self.historian.append(batch, self.sequence, self.sequence)
+        self.historian.append(batch, self.sequence, TIME_NS_MAX)
 
     def flush(self) -> None:
         if self.historian.has_unwritten:

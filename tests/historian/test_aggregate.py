@@ -23,7 +23,7 @@ from penstock.historian.intervals import Intervals, of_width
 from penstock.historian.query import raw
 from penstock.historian.results import Info
 from penstock.model import Batch, Flag, Frame, Origin, Quality, ValueKind
-from penstock.model.time import DAY_NS
+from penstock.model.time import DAY_NS, TIME_NS_MAX
 from penstock.testing.disk import FakeDisk
 
 ORIGIN = Origin(UUID(int=7), 0, 1)
@@ -100,7 +100,7 @@ class Played:
     def append(self, step: Frame) -> None:
         self.sequence += 1
         self.oracle.append(step, self.sequence)
-        self.historian.append(Batch(ORIGIN, self.sequence, (step,)), self.sequence, self.sequence)
+        self.historian.append(Batch(ORIGIN, self.sequence, (step,)), self.sequence, TIME_NS_MAX)
 
     def pin(self) -> Snapshot:
         return self.historian.pin(ALL_POINTS)
@@ -337,7 +337,7 @@ def test_a_point_a_group_a_part_are_only_ways_to_store() -> None:
                 ),
             ),
             begin // 7_000 + 1,
-            1,
+            TIME_NS_MAX,
         )
         played.historian.seal(1)
         played.historian.adopt(played.historian.write())

@@ -19,6 +19,7 @@ from penstock.historian.piece import Cursor
 from penstock.historian.query import raw
 from penstock.historian.segment import ChunkFlag, ChunkTable, decode_table, table_offset_of
 from penstock.model import Batch, Block, Flag, Quality, Refused, ValueKind
+from penstock.model.time import TIME_NS_MAX
 from penstock.testing import frame
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -344,7 +345,7 @@ def test_text_and_numbers_in_the_same_record_are_not_touched() -> None:
     floats, ints = frame(2, T0, [1.5]), frame(3, T0, [2**53 + 1])
     texts = frame(4, T0, ["RUN"])
     batch = Batch(ORIGIN, 1, (floats, ints, texts), (burst([1, 2]),))
-    store.historian.append(batch, 1, S)
+    store.historian.append(batch, 1, TIME_NS_MAX)
     store.flush()
 
     snapshot = store.pin(1, 2, 3, 4)
@@ -418,7 +419,7 @@ def test_a_transient_sample_is_live_and_never_history() -> None:
     store = Store()
     flags = [0, TRANSIENT, 0, TRANSIENT]
     samples_ = frame(2, [T0, T0 + S, T0 + 2 * S, T0 + 3 * S], [1.0, 2.0, 3.0, 4.0], 192, flags)
-    store.historian.append(Batch(ORIGIN, 1, (samples_,)), 1, S)
+    store.historian.append(Batch(ORIGIN, 1, (samples_,)), 1, TIME_NS_MAX)
     before, _ = raw(store.pin(2), 2, *WIDE, limit=9)
     store.flush()
     after, _ = raw(store.pin(2), 2, *WIDE, limit=9)
@@ -431,7 +432,7 @@ def test_a_transient_sample_is_live_and_never_history() -> None:
 def test_a_head_of_transient_samples_only_writes_no_segment() -> None:
     store = Store()
     only = frame(2, T0, [1.0], 192, TRANSIENT)
-    store.historian.append(Batch(ORIGIN, 1, (only,)), 1, S)
+    store.historian.append(Batch(ORIGIN, 1, (only,)), 1, TIME_NS_MAX)
     store.flush()
 
     assert 0 == store.historian.statistics()["segments"]

@@ -18,6 +18,7 @@ from penstock.historian.columns import Columns
 from penstock.historian.envelope import Grid, envelope, grid_of, raw_pen
 from penstock.historian.query import raw
 from penstock.model import Batch, Frame, Origin, TextColumn
+from penstock.model.time import TIME_NS_MAX
 from penstock.testing.disk import FakeDisk
 
 ORIGIN = Origin(UUID(int=7), 0, 1)
@@ -48,7 +49,7 @@ class Played:
         return Historian.open(self.disk, Path("/segments"), HistorianSettings())
 
     def _append(self, step: Frame, sequence: int) -> None:
-        self.historian.append(Batch(ORIGIN, sequence, (step,)), sequence, sequence)
+        self.historian.append(Batch(ORIGIN, sequence, (step,)), sequence, TIME_NS_MAX)
 
     def _restart(self) -> None:
         self.historian = self._open()
@@ -177,12 +178,12 @@ def test_a_snapshot_does_not_move() -> None:
     played = Played([])
     historian = played.historian
     one = Frame(*(np.array([n], t) for n, t in zip((1, BASE_NS, 2.5, 192, 0), DTYPES, strict=True)))
-    historian.append(Batch(ORIGIN, 1, (one,)), 1, 1)
+    historian.append(Batch(ORIGIN, 1, (one,)), 1, TIME_NS_MAX)
     snapshot = historian.pin([1])
     for sequence in range(2, 70_000, 7_000):
         many = Frame(*(np.repeat(column, 7_000) for column in columns_of(one)))
         many.time_ns[:] += np.arange(7_000) + sequence
-        historian.append(Batch(ORIGIN, sequence, (many,)), sequence, sequence)
+        historian.append(Batch(ORIGIN, sequence, (many,)), sequence, TIME_NS_MAX)
     historian.seal(1)
     historian.adopt(historian.write())
 

@@ -125,7 +125,9 @@ class Plant:
 @pytest.fixture
 async def plant() -> AsyncIterator[Plant]:
     disk = FakeDisk()
-    log = await Log.open(LOG, disk=disk, clock=FakeClock(), origin=ORIGIN, settings=LOG_SETTINGS)
+    log = await Log.open(
+        LOG, disk=disk, clock=FakeClock(T0 + 86_400 * S), origin=ORIGIN, settings=LOG_SETTINGS
+    )
     log.declare_reader("nobody", blocks=True)
     made = Plant(log, disk)
     await made.fill()
@@ -220,7 +222,11 @@ async def test_records_that_do_not_fit_the_table_are_not_taken_for_the_lost_rows
     """A log that lost its end gives its sequences again, to other data."""
     other = FakeDisk()
     log = await Log.open(
-        LOG, disk=other, clock=FakeClock(), origin=ORIGIN, settings=LogSettings(linger_ms=0)
+        LOG,
+        disk=other,
+        clock=FakeClock(T0 + 86_400 * S),
+        origin=ORIGIN,
+        settings=LogSettings(linger_ms=0),
     )
     log.declare_reader("nobody", blocks=True)
     for number in range(1, 25):
@@ -273,7 +279,9 @@ async def later_log(disk: FakeDisk, rows: int) -> Log:
     used_up = LogFileHeader(incarnation=9, first_sequence=1, created_ns=0)
     disk.make_folder(LOG)
     disk.write_whole(LOG / LogFile(9, 1).name, [encode_file_header(used_up)])
-    log = await Log.open(LOG, disk=disk, clock=FakeClock(), origin=ORIGIN, settings=LOG_SETTINGS)
+    log = await Log.open(
+        LOG, disk=disk, clock=FakeClock(T0 + 86_400 * S), origin=ORIGIN, settings=LOG_SETTINGS
+    )
     log.declare_reader("nobody", blocks=True)
     for number in range(1, 25):
         first, *others = batch(number, number, rows).frames

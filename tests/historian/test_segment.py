@@ -20,6 +20,7 @@ from penstock.historian.manifest import decode_manifest, encode_manifest, read_n
 from penstock.historian.query import raw
 from penstock.historian.segment import ChunkFlag, check_header, decode_table, table_offset_of
 from penstock.model import Batch, ConfigError, Flag, Frame, Origin, Quality, TextColumn
+from penstock.model.time import TIME_NS_MAX
 from penstock.testing import frame
 from penstock.testing.disk import FakeDisk
 
@@ -47,7 +48,7 @@ def written(*batches: tuple[Frame, ...]) -> tuple[FakeDisk, Historian]:
     disk = FakeDisk()
     historian = opened(disk)
     for sequence, frames in enumerate(batches, 101):
-        historian.append(Batch(ORIGIN, sequence, frames), sequence, sequence)
+        historian.append(Batch(ORIGIN, sequence, frames), sequence, TIME_NS_MAX)
     historian.seal(incarnation=3)
     historian.adopt(historian.write())
     return disk, historian
@@ -122,7 +123,7 @@ def test_readers_read_the_golden_bytes(
     """What a head answers is what the golden segment of the same rows answers."""
     head = opened(FakeDisk())
     for sequence, frames in enumerate(rows, 101):
-        head.append(Batch(ORIGIN, sequence, frames), sequence, sequence)
+        head.append(Batch(ORIGIN, sequence, frames), sequence, TIME_NS_MAX)
     disk, historian = written(*rows)
     disk.write_whole(only_segment(disk), [(GOLDEN / name).read_bytes()])
     [info] = historian.pin(points).segments
@@ -265,7 +266,7 @@ def test_a_chunk_of_a_writer_with_faults_is_damaged_not_a_crash() -> None:
 def test_an_idle_head_is_small_and_grows_by_doubling() -> None:
     historian = opened(FakeDisk())
     assert 0 == historian.statistics()["head_bytes"]
-    historian.append(Batch(ORIGIN, 1, (frame(1, T0, [1.0]),)), 1, 1)
+    historian.append(Batch(ORIGIN, 1, (frame(1, T0, [1.0]),)), 1, TIME_NS_MAX)
 
     assert ROWS_MIN * 26 == historian.statistics()["head_bytes"]
     assert 2_000_000 > historian.statistics()["head_bytes"]

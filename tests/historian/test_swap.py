@@ -14,6 +14,7 @@ from penstock.historian.manifest import Proposal
 from penstock.historian.query import raw
 from penstock.historian.segment import SegmentInfo
 from penstock.model import Batch, Origin, Refused
+from penstock.model.time import TIME_NS_MAX
 from penstock.testing import frame
 from penstock.testing.disk import FakeDisk
 
@@ -37,7 +38,7 @@ class Plant:
     def append(self) -> None:
         self.rows += 1
         samples = frame(1, [T0 + self.rows * S], [float(self.rows)])
-        self.historian.append(Batch(ORIGIN, self.rows, (samples,)), self.rows, self.rows)
+        self.historian.append(Batch(ORIGIN, self.rows, (samples,)), self.rows, TIME_NS_MAX)
 
     def flush(self) -> None:
         self.historian.seal(incarnation=1)

@@ -28,6 +28,7 @@ from penstock.historian.verify import (
 )
 from penstock.log import Log, LogSettings
 from penstock.model import Batch, Flag, Frame, Origin, Quality, TextColumn, ValueKind
+from penstock.model.time import TIME_NS_MAX
 from penstock.testing import FakeClock
 from penstock.testing.disk import FakeDisk
 
@@ -66,7 +67,7 @@ class Plant:
         self.disk = FakeDisk()
         historian = Historian.open(self.disk, FOLDER, HistorianSettings())
         for sequence in (1, 2):
-            historian.append(batch(sequence, sequence), sequence, sequence)
+            historian.append(batch(sequence, sequence), sequence, TIME_NS_MAX)
             historian.seal(incarnation=1)
             historian.adopt(historian.write())
         self.infos = historian.manifest.segments

@@ -18,6 +18,7 @@ from penstock.historian.query import Snapshot, raw
 from penstock.historian.worker import QUERIES_MAX
 from penstock.log import Log, LogSettings
 from penstock.model import Batch, Event, Frame, Origin, Refused
+from penstock.model.time import TIME_NS_MAX
 from penstock.testing import FakeClock, frame
 from penstock.testing.disk import FakeDisk, PowerCut
 
@@ -237,7 +238,7 @@ async def test_a_log_that_lost_its_end_is_followed_from_there() -> None:
         [before] = historian.pin([1]).segments
         historian.resume(before.until - 1)
         again = Batch(plant.origin, 1, (frame(1, BASE_NS, [0.0]), frame(2, BASE_NS, [7])))
-        historian.append(again, before.first_sequence, 0)
+        historian.append(again, before.first_sequence, TIME_NS_MAX)
         historian.seal(incarnation=plant.log.incarnation + 1)
         historian.adopt(historian.write())
 

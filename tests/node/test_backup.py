@@ -18,6 +18,7 @@ from penstock.historian import Historian, HistorianSettings
 from penstock.historian.query import raw
 from penstock.log import Log, LogRecord, LogSettings, LogTail
 from penstock.model import Batch, Origin, Refused
+from penstock.model.time import TIME_NS_MAX
 from penstock.node.backup.document import NAME, decode
 from penstock.node.backup.make import Made, Order, make_backup
 from penstock.node.backup.restore import (
@@ -60,7 +61,7 @@ async def write_home(home: Home, first: int = 1, last: int = 5) -> int:
     for number in range(first, last + 1):
         sequence = await log.append_batch(batch(number))
         if number < last:
-            historian.append(batch(number), sequence, 1)
+            historian.append(batch(number), sequence, TIME_NS_MAX)
             historian.seal(log.incarnation)
             historian.adopt(historian.write())
     durable = log.durable

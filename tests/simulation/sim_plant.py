@@ -20,8 +20,10 @@ from penstock.link.uplink import Uplink
 from penstock.model import Flag, Frame, NotConnected, Origin, Quality, TextColumn, ValueKind
 
 SECOND_NS = 1_000_000_000
-START_NS = 1_790_000_000 * SECOND_NS
-FAR_NS = (0, 4_070_908_800 * SECOND_NS)  # 1970 and 2099
+# Before every clock that the simulated core may have: a plant from ahead would be doubted.
+START_NS = 100_000 * SECOND_NS
+# Before all others; times from ahead have tests of their own (test_ahead.py).
+FAR_NS = (0, 1_000 * SECOND_NS)
 FLOATS = (0.0, -0.0, 1.5, 0.1, 1 / 3, float("inf"), float("-inf"), float("nan"), 1e300, 5e-324)
 INTS = (0, 1, -1, 2**53 + 1, 2**63 - 1, -(2**63))
 TEXTS = ("", "RUN", "STOP", "Störung", "=1+1", "x" * 40)

@@ -15,6 +15,7 @@ import numpy as np
 import structlog
 
 from penstock.codec.layout import Damaged
+from penstock.historian.ahead import doubted, doubted_block
 from penstock.historian.block_chunk import HeldBlock, held
 from penstock.historian.config import HistorianSettings
 from penstock.historian.encode import DecimalHints
@@ -23,6 +24,7 @@ from penstock.historian.head import Head, HeadView, clean, rms_frame, stored
 from penstock.historian.holds import Hold, Holds
 from penstock.historian.last import LastRows, LastTable
 from penstock.historian.manifest import Manifest, Proposal, commit
+from penstock.historian.names import taken_names
 from penstock.historian.query import Snapshot
 from penstock.historian.receipts import Receipts
 from penstock.historian.recovery import Start, start_from
@@ -135,21 +137,22 @@ class Historian:
     def append(self, batch: Batch, sequence: int, receive_ns: int) -> None:
         """Take the samples of log record `sequence`; O(rows) in numpy."""
         self.receipts.note(receive_ns, sequence)
-        for frame in map(clean, batch.frames):
+        for frame in (clean(doubted(frame, receive_ns)) for frame in batch.frames):
             self._head.append(stored(frame), sequence)
-            self.last.update(frame, sequence)
+            self.last.update(frame, sequence, receive_ns=receive_ns)
             self._rows_total += len(frame)
         if batch.blocks:
-            self._append_blocks([held(block, sequence) for block in batch.blocks], sequence)
+            blocks = [held(doubted_block(block, receive_ns), sequence) for block in batch.blocks]
+            self._append_blocks(blocks, sequence, receive_ns)
         if not self._oldest_ns:
             self._oldest_ns = receive_ns
         self._newest_ns = max(self._newest_ns, receive_ns)
 
-    def _append_blocks(self, blocks: Sequence[HeldBlock], sequence: int) -> None:
+    def _append_blocks(self, blocks: Sequence[HeldBlock], sequence: int, receive_ns: int) -> None:
         for item in blocks:
             if not item.block.flags & Flag.TRANSIENT:
                 self._head.append_block(item)
-        self.last.update(rms_frame(blocks), sequence, ValueKind.WAVEFORM)
+        self.last.update(rms_frame(blocks), sequence, ValueKind.WAVEFORM, receive_ns)
         self._blocks_total += len(blocks)
 
     def pass_by(self, sequence: int) -> None:
@@ -202,7 +205,7 @@ class Historian:
             before.last,
             self._hints,
             sealed.incarnation,
-            names_of(before) | self._doubtful,
+            taken_names(self._disk, self._folder, names_of(before) | self._doubtful),
         )
         self.receipts.save()
         with self._committing:

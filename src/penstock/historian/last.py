@@ -2,7 +2,8 @@
 
 Newest means by the sample's own time, not by arrival: a backlog that is delivered
 after an outage fills history and does not move the screen back. At equal times
-the later arrival wins, unless it repeats what is there.
+the later arrival wins, unless it repeats what is there. A time from ahead counts as that
+of its receipt (`ahead.py`).
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from penstock.historian.ahead import latest_ns, ranked
 from penstock.historian.columns import values_of
 from penstock.model import Flag, Frame, Quality, TextColumn, ValueKind
 from penstock.model.frame import FRAME_KINDS
+from penstock.model.time import TIME_NS_MAX
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -72,21 +75,29 @@ class LastTable:
         self._row = np.zeros(_CAPACITY_MIN, np.intp)
         self._text: dict[int, str] = {}
 
-    def update(self, frame: Frame, sequence: int, kind: ValueKind | None = None) -> None:
+    def update(
+        self,
+        frame: Frame,
+        sequence: int,
+        kind: ValueKind | None = None,
+        receive_ns: int = TIME_NS_MAX,
+    ) -> None:
         """Take the frame's rows that are newer; each point that moved gets a new change number.
 
-        `kind` is WAVEFORM for a float frame that holds one number of each Block.
+        `kind` is WAVEFORM for a float frame that holds one number of each Block. Without
+        `receive_ns` every time is believed.
         """
         if not len(frame):
             return
         self._reserve(int(frame.point.max()))
         kind = kind or frame.kind
-        rows = self._winners(frame, kind)
+        time_ns = ranked(frame.time_ns, receive_ns)
+        rows = self._winners(frame, time_ns, kind, latest_ns(receive_ns))
         if not len(rows):
             return
         point = frame.point[rows]
         self.cursor += 1
-        self.time_ns[point] = frame.time_ns[rows]
+        self.time_ns[point] = time_ns[rows]
         self.quality[point] = frame.quality[rows]
         self.flags[point] = frame.flags[rows]
         self.sequence[point] = sequence
@@ -164,10 +175,16 @@ class LastTable:
         self.cursor = 1
         self.change[rows.point] = 1
 
-    def _winners(self, frame: Frame, kind: ValueKind) -> npt.NDArray[np.intp]:
-        """At most one row a point: the newest, the last of equals, if it says something new."""
-        point, time_ns = frame.point, frame.time_ns
+    def _winners(
+        self, frame: Frame, time_ns: npt.NDArray[np.int64], kind: ValueKind, latest: int
+    ) -> npt.NDArray[np.intp]:
+        """At most one row a point: the newest, the last of equals, if it says something new.
+
+        What stands there behind `latest` was taken before times were doubted: it gives way.
+        """
+        point = frame.point
         known, before_ns = self.kind[point], self.time_ns[point]
+        before_ns = np.where(before_ns > latest, np.iinfo(np.int64).min, before_ns)
         is_candidate = time_ns >= before_ns
         is_wrong = (known != kind) & (known != 0)
         if is_wrong.any():

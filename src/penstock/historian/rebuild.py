@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from penstock.codec.layout import crc
+from penstock.historian.ahead import doubted, doubted_block
 from penstock.historian.block_chunk import encode_block, held, numbers_of
 from penstock.historian.chunk import Encoding
 from penstock.historian.columns import Columns, join, judge
@@ -205,14 +206,15 @@ def _collect(
         if not isinstance(batch, Batch):
             continue
         for frame in batch.frames:
-            kept = stored(clean(frame))
+            kept = stored(clean(doubted(frame, record.receive_ns)))
             for (point, kind), here in found.items():
                 if kind == frame.kind:
                     _add_rows(here, kept, point, record.sequence)
         for block in batch.blocks:
             of_point = found.get((block.point, int(ValueKind.WAVEFORM)))
             if of_point is not None and not block.flags & Flag.TRANSIENT:
-                of_point.blocks.append((held(block, record.sequence).block, record.sequence))
+                own = held(doubted_block(block, record.receive_ns), record.sequence).block
+                of_point.blocks.append((own, record.sequence))
     return found
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from penstock.historian.ahead import latest_ns
 from penstock.historian.imports.times import EPOCHS, TIME_NS_MAX, Times, read_times
 from penstock.historian.imports.zones import Zone
-from penstock.model.time import MINUTE_NS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -21,7 +21,6 @@ NO_TIME = "is no time of this format"
 NO_OFFSET = "has no offset from UTC, unlike those that the look has seen"
 FUTURE = "lies in the future"
 SKIPPED = "is a local time that daylight saving skips"
-AHEAD_NS_MAX = MINUTE_NS
 MISSING = np.iinfo(np.int64).min
 """Where a column of times has NULL."""
 
@@ -41,7 +40,7 @@ class Clock:
     def __init__(self, settled: Settled, now_ns: int) -> None:
         self._settled = settled
         self._zone = Zone(settled.zone) if settled.zone else None
-        self._latest_ns = now_ns + AHEAD_NS_MAX
+        self._latest_ns = latest_ns(now_ns)
 
     def read(self, part: Column) -> Resolved:
         """Times of all rows; where one is at fault its numbers mean nothing."""
