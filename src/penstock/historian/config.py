@@ -45,8 +45,15 @@ class HistorianSettings(BaseModel):
     compaction_pause_s: int = Field(
         60, ge=1, le=86_400, description="Seconds from one compaction to the next, at least."
     )
+    # Measured on two cores: with a second thread, appends wait for a core twice as long.
     query_threads: int = Field(
-        2, ge=1, le=16, description="Queries that are answered at the same time."
+        1,
+        ge=1,
+        le=16,
+        description=(
+            "Queries that are answered at the same time; leave a core for the log, "
+            "or appends wait for their acknowledgement."
+        ),
     )
     table_bytes_max: int = Field(
         12 * 1024 * 1024,
