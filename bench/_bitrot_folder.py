@@ -134,7 +134,7 @@ async def make(folder: Path) -> None:
         for item in batches(number):
             sequence = await log.append_batch(item)
             if number < BATCHES - TAIL:
-                historian.append(item, sequence, START_NS)
+                historian.append(item, sequence, clock.now_ns())
         if number < BATCHES - TAIL and number % 20 == 0:
             historian.seal(log.incarnation)
             historian.adopt(historian.write())

@@ -36,7 +36,8 @@ OWN = Origin(NODE, 0, 1)
 SLOTS = (1, 2, 3)
 ROWS_MAX = 40
 STEP_NS = 64 * 1_000_000_000
-START_NS = 1_790_000_000 * 1_000_000_000
+# In the past by any clock: a sample from ahead of its receipt is doubted.
+START_NS = 1_600_000_000 * 1_000_000_000
 DAYS_2_NS = 2 * 86_400 * 1_000_000_000
 WINDOW = 12
 LOG = LogSettings(

@@ -186,8 +186,10 @@ def build(folder: Path, days: int, points: int) -> None:
     """Write the data folder: every day lies in a day file in the end."""
     historian = Historian.open(SystemDisk(), folder, SETTINGS)
     hints = DecimalHints()
+    now_ns = T0
     for number, item in enumerate(frames(days, points), 1):
-        historian.append(Batch(ORIGIN, number, (item,)), number, number)
+        now_ns = max(now_ns, int(item.time_ns.max()))
+        historian.append(Batch(ORIGIN, number, (item,)), number, now_ns)
         if historian.is_full:
             _flush(historian)
             _compact(historian, folder, hints, days)

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 SECOND_NS = 1_000_000_000
-T0 = 1_790_000_000 * SECOND_NS
+# In the past by any clock: a sample from ahead of its receipt is doubted.
+T0 = 1_600_000_000 * SECOND_NS
 DENSE_POINTS, IRREGULAR_POINTS = 1_000, 2_000
 IRREGULAR_PERIOD_S = 2.0
 SLICE_S = 200

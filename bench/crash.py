@@ -170,7 +170,9 @@ def whole_cuts(state: State, count: int, volume: Volume) -> None:
 
     chance = random.Random(state.seed * 1000 + state.whole_cuts)
     server = CountingServer()
-    product = Whole(volume.place / f"whole-{state.whole_cuts}-{os.getpid()}", server)
+    folder = volume.place / f"whole-{state.whole_cuts}-{os.getpid()}"
+    folder.mkdir()
+    product = Whole(folder, server)
     os.sync()
     witness = Witness(product.home)
     try:

@@ -26,7 +26,7 @@ SENDER, OWN = Origin(UUID(int=1), 1, 1), Origin(UUID(int=1), 0, 1)
 LARGE, LARGE_ROWS = 60, 100_000
 SMALL, SMALL_ROWS, WINDOW = 10_000, 10, 500
 ALONE = 200
-POINTS, SECONDS, T0 = 500, 4_000, 1_790_000_000 * 10**9
+POINTS, SECONDS, T0 = 500, 4_000, 1_600_000_000 * 10**9
 # Another process of low priority that compresses the same file again and again, as compute does.
 BUSY = """
 import os, sys

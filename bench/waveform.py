@@ -28,7 +28,7 @@ from penstock.world import SystemClock, SystemDisk
 
 SENDER, OWN = Origin(UUID(int=1), 1, 1), Origin(UUID(int=1), 0, 1)
 RATE, AXES, SECONDS = 25_600, (1, 2, 3), 300
-T0, SECOND_NS = 1_790_000_000_000_000_000, 1_000_000_000
+T0, SECOND_NS = 1_600_000_000_000_000_000, 1_000_000_000
 SHARE_MAX, BYTES_MAX = 0.05, 1.5
 
 
