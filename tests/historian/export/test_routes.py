@@ -198,6 +198,19 @@ async def test_a_download_goes_on_where_it_broke_off(client: httpx.AsyncClient) 
     assert whole[100:] == rest.content
 
 
+async def test_a_file_goes_with_the_grant_under_which_it_was_ordered(
+    client: httpx.AsyncClient, node: Node
+) -> None:
+    ordered = await client.post("/exports", json=PAST | {"path": "plant", "format": "arrow"})
+    done = await finished(client, ordered.json())
+    node.who = replace(node.who, grants=OTTO.grants)
+
+    refused = await client.get(f"/exports/{done['id']}/file")
+
+    assert (404, "not_found") == (refused.status_code, refused.json()["code"])
+    assert [".points"] == node.files()
+
+
 @pytest.mark.parametrize("is_at_work", [False, True])
 async def test_a_running_export_can_be_ended(
     client: httpx.AsyncClient, node: Node, is_at_work: bool

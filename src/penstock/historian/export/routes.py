@@ -114,6 +114,13 @@ class ExportRoutes:
             raise Refused("too_large", f"At most {POINTS_MAX} points at once.")
         return Order(sorted(found, key=lambda point: point.path), *span, kind)
 
+    def check_granted(self, who: Principal, export: Ordered) -> None:
+        """Grants may have been taken away since the order: then the file goes, too."""
+        seen = {point.id for point in visible(self.points().points, who)}
+        if any(point.id not in seen for point in export.order.points):
+            self.desk.remove(export)
+            raise Refused("not_found", "The file holds points that you may not view any more.")
+
     def view(self, export: Ordered) -> ExportView:
         """For JSON."""
         progress = self.desk.progress(export) if export.state == "running" else None
@@ -198,6 +205,7 @@ def _add_files(router: APIRouter, shared: ExportRoutes) -> None:
         """The finished file; `Range` fetches the rest of a download that broke off."""
         export = shared.desk.find(principal, export_id)
         path = await shared.desk.file_of(export)
+        shared.check_granted(principal, export)
         kind = export.order.kind
         return AnswerFile(shared.answers, path, MEDIA_TYPE[kind], _named(kind), is_kept=True)
 
