@@ -192,3 +192,12 @@ def test_a_lost_device_stands_at_its_assets_and_its_return_is_said(mixed: Rig, p
 
 def said(place: Any) -> str:
     return re.sub(r"\s+", " ", place.inner_text())
+
+
+def test_a_csv_is_named_by_its_point_and_time(mixed: Rig) -> None:
+    point = mixed.point("flow")
+    span = {"from": "2026-11-26T11:00:00Z", "to": "2026-11-26T12:00:00Z"}
+    answer = mixed.anna.ask("GET", "/trend.csv", params={"points": point["id"], **span})
+
+    name = 'filename="Cell-flow_20261126T110000Z_20261126T120000Z.csv"'
+    assert name in answer.headers["content-disposition"]
