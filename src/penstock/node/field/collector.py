@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from penstock.model import TextColumn, ValueKind
 from penstock.model.frame import concatenate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from penstock.link.uplink import Uplink
     from penstock.model import Block, Frame
@@ -40,10 +42,9 @@ class Collector:
 
     def add(self, frames: Sequence[Frame], blocks: Sequence[Block] = ()) -> None:
         """Take columns; they leave with the next Batch."""
-        for frame in frames:
-            if len(frame):
-                self._make_room(len(frame), _text_bytes(frame))
-                self._frames[frame.kind].append(frame)
+        for part in (part for frame in frames for part in _parts(frame)):
+            self._make_room(len(part), _text_bytes(part))
+            self._frames[part.kind].append(part)
         for block in blocks:
             self._make_room(0, block.samples.nbytes + BLOCK_BYTES)
             self._blocks.append(block)
@@ -72,3 +73,18 @@ class Collector:
 
 def _text_bytes(frame: Frame) -> int:
     return len(frame.value.data) if isinstance(frame.value, TextColumn) else 0
+
+
+def _parts(frame: Frame) -> Iterator[Frame]:
+    """The frame in parts that each fit into a Batch: a device may send any number of texts."""
+    if not len(frame):
+        return
+    if not isinstance(frame.value, TextColumn) or _text_bytes(frame) <= BYTES_MAX:
+        yield frame
+        return
+    ends, begin = frame.value.offset.astype(np.int64), 0
+    while begin < len(frame):
+        end = int(np.searchsorted(ends, ends[begin] + BYTES_MAX, "right")) - 1
+        end = max(end, begin + 1)
+        yield frame.take(np.arange(begin, end))
+        begin = end
