@@ -19,7 +19,9 @@ def played() -> Played:
     for part in range(2):
         for point in (1, 2):
             times = BASE_NS + np.arange(2_000) * 10**9 + part * HOUR_NS
-            rows = [(point, int(t), float(t % 97), 192, 0) for t in times]
+            rows: list[tuple[int, int, object, int, int]] = [
+                (point, int(t), float(t % 97), 192, 0) for t in times
+            ]
             made.play(frame_of("float", rows))
         made.play("flush")
     made.play("compact")
@@ -44,7 +46,13 @@ def repair(played: Played) -> Repaired:
     span = LogSpan(played.disk, FOLDER.parent / "log/0", 0)
     manifest = played.historian.manifest
     done = repair_segments(
-        played.disk, FOLDER, manifest.segments, manifest.version, found(played), span, int
+        played.disk,
+        FOLDER,
+        manifest.segments,
+        manifest.version,
+        found(played),
+        span,
+        lambda _bytes: None,
     )
     if done.proposal is not None:
         played.historian.swap(done.proposal)

@@ -26,6 +26,7 @@ from penstock.historian.compaction_plan import (
 )
 from penstock.historian.last import LastTable
 from penstock.historian.manifest import Manifest, Proposal
+from penstock.historian.names import taken_names
 from penstock.historian.segment import (
     SegmentInfo,
     encode_header,
@@ -117,7 +118,7 @@ class Run:
         self._hints = hints
         self._damage = damage
         self._files: dict[int, NewFile] = {}
-        self._taken = {info.name for info in manifest.segments} | set(disk.list(folder))
+        self._taken = taken_names(disk, folder, (info.name for info in manifest.segments))
         infos = [source.info for source in plan.sources]
         self._after = min(info.after for info in infos)
         self._until = max(info.until for info in infos)
@@ -198,7 +199,7 @@ class Run:
         return self._files[slot]
 
     def _opened(self, slot: int) -> NewFile:
-        """A new file under a name that no file has."""
+        """A new file under a name that means no other file."""
         plan = self._plan
         is_rest = slot == len(plan.days)
         first_sequence = min(source.info.first_sequence for source in plan.sources)

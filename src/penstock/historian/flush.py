@@ -8,6 +8,7 @@ the head is.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -49,9 +50,9 @@ def write_segment(
 ) -> SegmentInfo | None:
     """Write all rows and Blocks of the view durably under their final name; None without any.
 
-    The file counts only once a manifest lists it; a file of that name that an
-    interrupted flush left behind is replaced. Names in `taken` are listed already
-    (a log that lost its end uses sequences again) and are passed by.
+    The file counts only once a manifest lists it; unless it is whole, none is left. Names
+    in `taken` mean other files (a log that lost its end uses sequences again) and are
+    passed by.
     """
     if view.is_empty:
         return None
@@ -61,6 +62,7 @@ def write_segment(
     path = folder / segment_name(day, first_sequence, generation)
     disk.remove(path)
     file = disk.append_to(path)
+    is_whole = False
     try:
         writer = SegmentWriter(file, before, hints)
         writer.append([encode_header(day, generation, view.after, view.sequence, incarnation)])
@@ -72,8 +74,12 @@ def write_segment(
         table_offset = writer.offset
         writer.append(encode_table(table, table_offset))
         file.sync()
+        is_whole = True
     finally:
         file.close()
+        if not is_whole:
+            with suppress(OSError):
+                disk.remove(path)
     return SegmentInfo.of_table(
         table,
         day=day,

@@ -21,6 +21,7 @@ from penstock.historian.flush import write_segment
 from penstock.historian.head import Head, clean, stored
 from penstock.historian.last import LastTable
 from penstock.historian.manifest import Proposal
+from penstock.historian.names import QUARANTINE, taken_names
 from penstock.historian.rebuild import Source, rebuild_chunks, write_mended
 from penstock.historian.salvage import salvaged_table
 from penstock.historian.segment import HEADER_BYTES, decode_header, decode_table
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 RECORDS = 256
 BYTES = 8 * 1024 * 1024
 ROWS_MAX = 4_000_000
-QUARANTINE = "quarantine"
 QUARANTINE_BYTES_MAX = 1024 * 1024 * 1024
 
 
@@ -154,7 +154,7 @@ def _repair_one(
         return None
     result.mended += done
     incarnation = _header_incarnation(disk, folder, info, log)
-    return write_mended(source, rebuilt, incarnation, {*names, *disk.list(folder)})
+    return write_mended(source, rebuilt, incarnation, taken_names(disk, folder, names))
 
 
 def _with_salvaged_table(
@@ -179,7 +179,7 @@ def _with_salvaged_table(
     place = f"segments/{info.name}@"
     result.left |= {f"{place}{int(table.offset[chunk])}": why for chunk, why in left.items()}
     incarnation = _header_incarnation(disk, folder, info, log)
-    return write_mended(source, rebuilt, incarnation, {*names, *disk.list(folder)})
+    return write_mended(source, rebuilt, incarnation, taken_names(disk, folder, names))
 
 
 def _has_table(disk: Disk, folder: Path, info: SegmentInfo) -> bool:
@@ -217,7 +217,7 @@ def _rebuild_whole(
     incarnation = log.incarnation_of(info.until)
     if incarnation > _header_incarnation(disk, folder, info, log):
         raise Refused("not_found", "the log has given the sequences of the file again, to others")
-    taken = {*names, *disk.list(folder)}
+    taken = taken_names(disk, folder, names)
     nothing = LastTable().all_rows()
     new = write_segment(disk, folder, head.view(), nothing, DecimalHints(), incarnation, taken)
     if new is None:

@@ -126,6 +126,8 @@ class Store:
         with self._lock:
             table = self._tables.pop(name, None)
             self._table_bytes -= 0 if table is None else table.bytes_used()
+            for place in [place for place in self.damage if place.partition("@")[0] == name]:
+                del self.damage[place]
 
     def _keep(self, name: str, table: ChunkTable) -> None:
         with self._lock:
