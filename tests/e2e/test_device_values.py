@@ -24,7 +24,7 @@ from rig import write_rig
 from screen import Person
 from websockets.sync.client import connect
 
-from penstock.model import Quality
+from penstock.model import Flag, Quality, TimeOrigin
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,10 @@ SMALLEST, LARGEST = 5e-324, 1.7976931348623157e308
 FLOATS = {"negative-zero": -0.0, "smallest": SMALLEST, "largest": LARGEST}
 NOT_FLOATS = {"nan": float("nan"), "infinity": float("inf"), "minus-infinity": float("-inf")}
 INTS = {"beyond-float": 2**53 + 1, "lowest": -(2**63), "highest": 2**63 - 1}
-UNSIGNED = {"all-ones": 2**64 - 1}
+UNSIGNED = {"all-ones": 2**64 - 1, "half": 2**63}
+NOT_HELD = dict.fromkeys(NOT_FLOATS, Quality.BAD_SENSOR_FAILURE) | dict.fromkeys(
+    UNSIGNED, Quality.BAD_DECODING
+)
 TEXTS = {"emoji": "Pumpe 😀 läuft", "nothing": ""}
 
 
@@ -113,25 +116,23 @@ def bits(value: float) -> bytes:
 
 def test_what_a_device_holds_is_exact_in_the_api(viewer: Person) -> None:
     floats = {name: last(viewer, name)["value"] for name in FLOATS}  # type: ignore[index]
-    others = {name: last(viewer, name)["value"] for name in (*INTS, *UNSIGNED, *TEXTS)}  # type: ignore[index]
+    others = {name: last(viewer, name)["value"] for name in (*INTS, *TEXTS)}  # type: ignore[index]
 
     assert {n: bits(v) for n, v in FLOATS.items()} == {n: bits(v) for n, v in floats.items()}
-    assert {n: str(v) for n, v in INTS.items()} | {"all-ones": "-1"} | TEXTS == others
+    assert {n: str(v) for n, v in INTS.items()} | TEXTS == others
 
 
-def test_what_is_no_number_has_no_value_and_a_reason(viewer: Person) -> None:
-    for name in NOT_FLOATS:
+def test_what_no_point_can_hold_has_no_value_and_a_reason(viewer: Person) -> None:
+    for name, reason in NOT_HELD.items():
         found = last(viewer, name)
 
         assert found is not None
-        assert (None, Quality.BAD_SENSOR_FAILURE) == (found["value"], found["quality"])
+        assert (None, reason) == (found["value"], found["quality"]), name
 
 
 def test_sql_of_the_running_product_is_exact(viewer: Person) -> None:
-    unsigned = "(value_int::HUGEINT + 18446744073709551616)::UBIGINT"
     sql = (
-        "SELECT name, any_value(value), any_value(value_int), any_value(value_text), "
-        f"any_value(CASE WHEN value_int < 0 THEN {unsigned} END) FROM samples "
+        "SELECT name, any_value(value), any_value(value_int), any_value(value_text) FROM samples "
         "WHERE quality = 'good' GROUP BY name"
     )
 
@@ -141,9 +142,21 @@ def test_sql_of_the_running_product_is_exact(viewer: Person) -> None:
     rows = {row[0]: row[1:] for row in answer.json()["rows"]}
     assert {n: bits(v) for n, v in FLOATS.items()} == {n: bits(rows[n][0]) for n in FLOATS}
     assert {n: str(v) for n, v in INTS.items()} == {n: rows[n][1] for n in INTS}
-    assert str(2**64 - 1) == rows["all-ones"][3]
     assert {n: TEXTS[n] for n in TEXTS} == {n: rows[n][2] for n in TEXTS}
-    assert not set(NOT_FLOATS) & set(rows)
+    assert not set(NOT_HELD) & set(rows)
+
+
+def test_sql_says_why_there_is_no_value(viewer: Person) -> None:
+    sql = (
+        "SELECT DISTINCT name, quality, value, value_int FROM samples "
+        "WHERE quality IN ('bad_decoding', 'bad_sensor_failure')"
+    )
+
+    answer = viewer.ask("POST", "/sql", json={"sql": sql})
+
+    assert 200 == answer.status_code, answer.text
+    expected = {(name, reason.name.lower(), None, None) for name, reason in NOT_HELD.items()}
+    assert expected == {tuple(row) for row in answer.json()["rows"]}
 
 
 def test_the_live_socket_of_the_running_product_is_exact(viewer: Person) -> None:
@@ -152,6 +165,7 @@ def test_the_live_socket_of_the_running_product_is_exact(viewer: Person) -> None
     points = [viewer.point(f"Rig/Cell/{name}")["id"] for name in names]
     url = str(viewer._client.base_url).replace("http", "ws", 1).rstrip("/") + "/live"
     found: dict[str, bytes] = {}
+    reasons: dict[str, tuple[int, int]] = {}
     with connect(url, additional_headers={"Cookie": viewer.cookie}) as socket:
         socket.send(json.dumps({"op": "sub", "sid": 1, "points": points, "hz": 10}))
         while len(found) < len(names):
@@ -159,10 +173,25 @@ def test_the_live_socket_of_the_running_product_is_exact(viewer: Person) -> None
             assert isinstance(message, bytes)
             if message[0] == 1:
                 found |= values_of(message, names)
+                reasons |= reasons_of(message, names)
 
     expected = {n: bits(v) for n, v in FLOATS.items()}
-    expected |= {n: struct.pack("<q", v) for n, v in INTS.items()} | {"all-ones": b"\xff" * 8}
+    expected |= {n: struct.pack("<q", v) for n, v in INTS.items()}
+    expected |= dict.fromkeys(UNSIGNED, bytes(8))
     assert expected == found
+    no_value = (int(Quality.BAD_DECODING), int(TimeOrigin.RECEIPT | Flag.NO_VALUE))
+    assert dict.fromkeys(UNSIGNED, no_value) == {name: reasons[name] for name in UNSIGNED}
+
+
+def reasons_of(message: bytes, names: list[str]) -> dict[str, tuple[int, int]]:
+    """Quality and flags by the name of the point."""
+    (rows,) = struct.unpack_from("<I", message, 24)
+    index = np.frombuffer(message, "<u4", rows, 32 + 12 * rows).tolist()
+    at = 32 + 16 * rows
+    return {
+        names[place]: (message[at + row], message[at + rows + row])
+        for row, place in enumerate(index)
+    }
 
 
 def values_of(message: bytes, names: list[str]) -> dict[str, bytes]:

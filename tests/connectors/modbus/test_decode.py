@@ -96,18 +96,33 @@ def test_golden_vectors(name: str, order: str) -> None:
     assert TimeOrigin.RECEIPT == found[0].flags
 
 
-def test_a_large_unsigned_counter_is_twos_complement() -> None:
-    found = decode([{"address": "40001", "type": "uint64", "kind": "int"}], [0xFFFF] * 4)
+@pytest.mark.parametrize("raw", [2**63, 2**64 - 2, 2**64 - 1])
+def test_an_unsigned_counter_that_no_point_can_hold_is_bad_and_never_another_number(
+    raw: int,
+) -> None:
+    """Its neighbours of the same request and type are not touched."""
+    row = {"type": "uint64", "kind": "int", "low": -1e19, "high": 1e19}
+    rows = [{**row, "address": f"holding {4 * n}"} for n in range(3)]
+    found = decode(rows, [*words(struct.pack(">3Q", 2**63 - 1, raw, 0))])
 
-    assert -1 == found[0].value
+    assert (0, Quality.BAD_DECODING) == (found[1].value, found[1].quality)
+    assert TimeOrigin.RECEIPT | Flag.NO_VALUE == found[1].flags
+    assert [2**63 - 1, 0] == [found[n].value for n in (0, 2)]
+    assert [Quality.GOOD] * 2 == [found[n].quality for n in (0, 2)]
 
 
-def test_an_unsigned_counter_is_compared_unsigned() -> None:
-    row = {"address": "40001", "type": "uint64", "kind": "int", "low": 0, "high": 1e19}
-    found = decode([row, {**row, "address": "40005"}], [0xC000, 0, 0, 0, *[0xFFFF] * 4])
+def test_all_ones_that_mean_no_value_are_a_failed_sensor() -> None:
+    """What a person has declared goes before what we cannot hold."""
+    row = {"address": "40001", "type": "uint64", "kind": "int", "invalid": "0xFFFFFFFFFFFFFFFF"}
+    found = decode([row], [0xFFFF] * 4)
 
-    assert Quality.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED == found[0].quality
-    assert -(2**62) == found[0].value
+    assert (0, Quality.BAD_SENSOR_FAILURE) == (found[0].value, found[0].quality)
+
+
+def test_a_negative_number_of_64_bits_is_still_one() -> None:
+    found = decode([{"address": "40001", "type": "int64", "kind": "int"}], [0xFFFF] * 4)
+
+    assert (-1, Quality.GOOD) == (found[0].value, found[0].quality)
 
 
 @pytest.mark.parametrize(

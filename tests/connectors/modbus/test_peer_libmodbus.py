@@ -27,7 +27,7 @@ WRITES = [
     ({"address": "holding 14", "type": "uint32", "order": "BADC", "kind": "int"}, 4_000_000_000),
     ({"address": "holding 16", "type": "float32", "order": "DCBA"}, 12.5),
     ({"address": "holding 18", "type": "float64", "order": "CDAB"}, 3.141592653589793),
-    ({"address": "holding 22", "type": "uint64", "kind": "int"}, -1),
+    ({"address": "holding 22", "type": "uint64", "kind": "int"}, 2**63 - 1),
     ({"address": "holding 26", "type": "int64", "order": "CDABGHEF", "kind": "int"}, 2**53 + 1),
     ({"address": "holding 30", "type": "bcd16", "kind": "int"}, 9_876),
     ({"address": "holding 31", "type": "bcd32", "order": "CDAB"}, 12_345_678.0),

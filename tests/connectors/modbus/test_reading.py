@@ -308,3 +308,16 @@ def test_uvloop_reads_the_same() -> None:
             return await read_values(connector)
 
     assert [1, 2] == uvloop.run(read())
+
+
+async def test_values_that_no_point_can_hold_are_counted() -> None:
+    """Once a read; a register that is fine again is not."""
+    row = {"address": "40001", "type": "uint64", "kind": "int"}
+    async with Device({1: filled()}) as device, opened(make([row], device.port)) as connector:
+        device.units[1].put(3, 0, [0xFFFF] * 4)
+        values = await read_values(connector) + await read_values(connector)
+        device.units[1].put(3, 0, [0x7FFF, 0xFFFF, 0xFFFF, 0xFFFF])
+        values += await read_values(connector)
+
+        assert [None, None, 2**63 - 1] == values
+        assert 2 == connector.statistics()["too_large"]

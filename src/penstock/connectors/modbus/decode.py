@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     Integers = npt.NDArray[np.int64]
     Mask = npt.NDArray[np.bool_]
 
-TWO_64 = float(2**64)
 NO_VALUE_FLAGS = TimeOrigin.RECEIPT | Flag.NO_VALUE
 
 
@@ -52,7 +51,10 @@ class _Gather:
 
 
 class NumberDecoder:
-    """Float or int points of a group to one Frame."""
+    """Float or int points of a group to one Frame.
+
+    `too_large` counts the values of the last one that no int64 holds.
+    """
 
     def __init__(
         self, kind: ValueKind, points: Sequence[ModbusValue], chosen: Sequence[int], place: Indices
@@ -71,7 +73,7 @@ class NumberDecoder:
         self._low = _bound([points[i].low for i in order], -np.inf)
         self._high = _bound([points[i].high for i in order], np.inf)
         self._has_bounds = bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
-        self._is_wide = np.asarray([points[i].type.name == "uint64" for i in order], np.bool_)
+        self.too_large = 0
 
     def decode(self, buffer: Bytes, quality: Bytes, time_ns: Integers) -> Frame:
         """Frame of all points; `quality` and `time_ns` are by position, GOOD where answered."""
@@ -80,6 +82,7 @@ class NumberDecoder:
             np.empty(rows, np.float64) if self.is_float else np.empty(rows, np.int64)
         )
         quality = quality.take(self.position)
+        self.too_large = 0
         answered = quality == Quality.GOOD
         with np.errstate(invalid="ignore", over="ignore"):
             for gather in self._gathers:
@@ -108,8 +111,6 @@ class NumberDecoder:
         if gather.form is Form.BCD:
             value[rows], broken = bcd(raw.astype(np.uint32))
             quality[rows][broken & (quality[rows] == Quality.GOOD)] = Quality.BAD_DECODING
-        elif gather.dtype == "<u8" and not self.is_float:
-            value[rows] = raw.view(np.int64)
         else:
             value[rows] = raw
         if len(gather.sentinel):
@@ -117,6 +118,14 @@ class NumberDecoder:
             hit = gather.sentinel_row[pattern[gather.sentinel_row] == gather.sentinel]
             hit = hit[quality[rows][hit] == Quality.GOOD]
             quality[rows][hit] = Quality.BAD_SENSOR_FAILURE
+        if gather.dtype == "<u8" and not self.is_float:
+            self._refuse_large(value[rows], quality[rows])
+
+    def _refuse_large(self, value: Floats | Integers, quality: Bytes) -> None:
+        """What an int64 cannot hold has wrapped below 0: better no value than another one."""
+        is_large = (value < 0) & (quality == Quality.GOOD)
+        quality[is_large] = Quality.BAD_DECODING
+        self.too_large += int(np.count_nonzero(is_large))
 
     def _scale(self, value: Floats | Integers) -> None:
         assert value.dtype == np.float64
@@ -129,8 +138,6 @@ class NumberDecoder:
 
     def _outside(self, value: Floats | Integers) -> Mask:
         number = value.astype(np.float64)
-        if not self.is_float:
-            number[self._is_wide & (value < 0)] += TWO_64
         return (number < self._low) | (number > self._high)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from penstock.connectors.modbus.decode import decoders
+from penstock.connectors.modbus.decode import NumberDecoder, decoders
 from penstock.connectors.modbus.layout import plan_spans, split_span
 from penstock.connectors.modbus.wire import Answer, Outcome
 from penstock.model import Quality
@@ -118,7 +118,13 @@ class GroupReader:
             return await self._silent(cycle)
         time_ns = cycle.time_ns + anchor.utc_ns(0)
         frames = [decoder.decode(self._array, cycle.quality, time_ns) for decoder in self._decoders]
+        self._note_large()
         return Reading(tuple(frames), requests=cycle.requests, detail=cycle.detail)
+
+    def _note_large(self) -> None:
+        for decoder in self._decoders:
+            if isinstance(decoder, NumberDecoder) and decoder.too_large:
+                self._context.count("too_large", decoder.too_large)
 
     def _plan(self) -> None:
         self._version = self._memory.version

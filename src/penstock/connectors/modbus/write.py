@@ -131,8 +131,8 @@ def _integer_bytes(point: ModbusValue, raw: int) -> bytes:
             raise ValueError(f"{raw} does not fit {point.type.name}")
         return int(str(raw), 16).to_bytes(width, "little")
     is_signed = point.type.form is Form.SIGNED
-    if point.type.name == "uint64" and -(2**63) <= raw < 0:
-        raw += 2**64  # the frame's two's complement of a large unsigned number
+    if point.type.name == "uint64" and raw >= 2**63:
+        raise ValueError(f"{raw} could not be read back: a point holds whole numbers below 2^63")
     try:
         return raw.to_bytes(width, "little", signed=is_signed)
     except OverflowError as error:
