@@ -19,8 +19,9 @@ from direct_compute import OTTO, Node
 from sql_kit import COUNT, LEVEL, POINTS, SECRET, T0, Plant, S
 
 from penstock.historian import Historian, HistorianSettings
-from penstock.historian.export.desk import EXPORTS_MAX, KEPT_S
+from penstock.historian.export.desk import EXPORTS_EACH, KEPT_S, Order
 from penstock.historian.sql import process
+from penstock.model import Point, Refused, ValueKind
 from penstock.registry import Snapshot
 from penstock.world import SystemDisk
 
@@ -308,12 +309,23 @@ async def test_an_export_that_fails_says_why(client: httpx.AsyncClient, node: No
     assert (503, "compute_away") == (file.status_code, file.json()["code"])
 
 
+async def test_a_waveform_is_named_and_not_left_out_in_silence(node: Node) -> None:
+    burst = Point(UUID(int=50), 50, "plant/pump/burst", "plant/pump", "burst", ValueKind.WAVEFORM)
+
+    with pytest.raises(Refused, match="plant/pump/burst is a waveform") as refusal:
+        await node.desk.begin(node.who, Order([burst], 0, 1, "parquet"))
+
+    assert "is_waveform" == refusal.value.code
+
+
 async def test_exports_are_bounded_and_forgotten(client: httpx.AsyncClient, node: Node) -> None:
     node.compute.is_away = True
-    answers = [
-        await client.post("/exports", json=SPAN | {"path": "plant"}) for _ in range(EXPORTS_MAX + 1)
-    ]
-    await asyncio.gather(*node.desk._tasks)
+    answers = []
+    for _ in range(EXPORTS_EACH + 1):
+        answers.append(await client.post("/exports", json=SPAN | {"path": "plant"}))
+        await asyncio.gather(*node.desk._tasks)
+    other = replace(node.who, id="user:ben")
+    await node.desk.begin(other, Order([], 0, 1, "csv"))  # is not held up by the first
     node.clock.advance((KEPT_S + 1) * S)
     left = (await client.get("/exports")).json()["exports"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from penstock.historian.sql.catalogue import bitmap_of
-from penstock.model import Refused
+from penstock.model import Refused, ValueKind
 from penstock.model.time import SECOND_NS, format_ns
 from penstock.security.audit import Entry
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     Document = dict[str, Json]
 
-EXPORTS_MAX = 32
+EXPORTS_MAX = 256
+EXPORTS_EACH = 16
+RUNNING_EACH = 2
 KEPT_S = 3_600
 TIMEOUT_S = 24 * 3_600.0
 
@@ -84,10 +86,15 @@ class ExportDesk:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self, who: Principal, order: Order) -> Ordered:
-        """Start an export; audited. Refused("busy") beyond EXPORTS_MAX."""
+        """Start an export; audited. Refused("busy") beyond a person's share, or EXPORTS_MAX.
+
+        Refused("is_waveform") with the path where a file of samples cannot hold a point.
+        """
         self._tidy()
-        if len(self._exports) >= EXPORTS_MAX:
-            raise Refused("busy", "There are too many exports; remove some of them.")
+        self._admit(who)
+        for point in order.points:
+            if point.kind is ValueKind.WAVEFORM:
+                raise Refused("is_waveform", f"{point.path} is a waveform; CSV by /export has it.")
         export = Ordered(uuid4(), who.id, order, self._clock.now_ns())
         told: dict[str, Json] = {
             "points": len(order.points),
@@ -102,6 +109,17 @@ class ExportDesk:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return export
+
+    def _admit(self, who: Principal) -> None:
+        """Nobody fills the desk for the others."""
+        own = self.all_of(who)
+        running = sum(export.state == "running" for export in own)
+        if running >= RUNNING_EACH:
+            raise Refused("busy", f"{running} exports of yours are running; wait for one of them.")
+        if len(own) >= EXPORTS_EACH:
+            raise Refused("busy", f"You have {len(own)} exports; remove one of them.")
+        if len(self._exports) >= EXPORTS_MAX:
+            raise Refused("busy", "There are too many exports.")
 
     def all_of(self, who: Principal) -> list[Ordered]:
         """Newest first."""
