@@ -43,6 +43,10 @@ async def write_history(home: Home) -> None:
 @pytest.fixture
 def written(plant: Path) -> Home:
     home = Home(plant)
+    settings = plant / "penstock.toml"  # no port of this machine matters here
+    settings.write_text(
+        f'{settings.read_text()}[server]\nhttp = "127.0.0.1:0"\nhttps = "127.0.0.1:0"\n'
+    )
     asyncio.run(write_history(home))
     return home
 
@@ -53,7 +57,10 @@ def doctor(run: Any, plant: Path) -> Doctor:
         done = run("doctor", "--home", str(plant), "--json", *arguments)
         assert done.stdout, done.stderr
         rows = json.loads(done.stdout)["notices"]
-        return done.returncode, [row for row in rows if row["name"] == "history"]
+        assert done.returncode == int(any(row["state"] == "fault" for row in rows))
+        found = [row for row in rows if row["name"] == "history"]
+        # Disk and clock of a busy machine are not what is asked here.
+        return int(any(row["state"] == "fault" for row in found)), found
 
     return ask
 

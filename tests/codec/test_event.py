@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.codec.event import decode_event, encode_event
@@ -24,6 +24,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.text("abcä"), values, max_size=4), st.integers(-(2**63), 2**63 - 1))
 def test_it_comes_out_as_it_went_in(data: dict[str, object], time_ns: int) -> None:
     event = Event("1", "a.b", time_ns, data=data)  # type: ignore[arg-type]

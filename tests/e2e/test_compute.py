@@ -49,7 +49,8 @@ def pss_mb(pid: int) -> float:
 def test_compute_may_die_at_any_time(product: Product) -> None:
     wait_for(lambda: product.cli("read", "*/speed").returncode == 0, "the plant is applied")
     core, field, old = (product.pid(name) for name in ("core", "field", "compute"))
-    assert 10 == os.getpriority(os.PRIO_PROCESS, old) - os.getpriority(os.PRIO_PROCESS, core)
+    own = os.getpriority(os.PRIO_PROCESS, core)  # not 0 where the tests are nice themselves
+    assert min(19, own + 10) == os.getpriority(os.PRIO_PROCESS, old)
     assert pss_mb(old) <= PSS_MB_MAX
 
     product.kill("compute")

@@ -171,9 +171,9 @@ def test_a_plan_gives_lines_points_and_all_problems() -> None:
     assert [{
         "connector": "one", "line": "one", "address": "a", "devices": ["d1"], "is_protected": False,
     }] == answer["lines"]  # fmt: skip
-    assert {"period_ns": 1_000_000_000, "step": 0.0, "is_float32": False} == answer["points"][  # type: ignore[index,call-overload]
-        str(UUID(int=1))
-    ]
+    facts = answer["points"][str(UUID(int=1))]  # type: ignore[index,call-overload]
+    assert {"period_ns", "resolution"} == facts.keys()  # type: ignore[union-attr]
+    assert 1_000_000_000 == facts["period_ns"]  # type: ignore[index,call-overload]
     places = [problem["place"] for problem in answer["problems"]]  # type: ignore[index,union-attr,call-overload]
     assert [
         "plc.csv:3: colour",

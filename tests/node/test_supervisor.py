@@ -188,6 +188,9 @@ async def test_children_get_ready_are_linked_and_stop_in_order(tree: Callable[..
     assert [] == running.said
 
 
+LOWEST_PRIORITY = 19
+
+
 @pytest.mark.slow
 async def test_heavy_work_runs_at_a_lower_priority(tree: Callable[..., Tree]) -> None:
     running = tree()
@@ -199,7 +202,8 @@ async def test_heavy_work_runs_at_a_lower_priority(tree: Callable[..., Tree]) ->
         if child.process is not None
     }
 
-    assert {"core": 0, "field": 0, "compute": 7, "simulator": 0} == found
+    gives_way = min(7, LOWEST_PRIORITY - os.nice(0))  # the tests may be nice themselves
+    assert {"core": 0, "field": 0, "compute": gives_way, "simulator": 0} == found
 
 
 @pytest.mark.slow

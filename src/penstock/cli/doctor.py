@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from penstock.cli import machine_check
 from penstock.cli.client import is_running
 from penstock.cli.document import document
-from penstock.cli.notice import State
+from penstock.cli.notice import State, look
 from penstock.cli.outcome import EXIT_FAULT, EXIT_OK
 from penstock.cli.output import say_json
+from penstock.node.home import is_locked, lock_holder
 
 if TYPE_CHECKING:
     import argparse
@@ -64,6 +65,12 @@ def examine(home: Home, *, repair: bool = False) -> Iterator[Notice]:
         ports = document(json.loads(home.ports_file.read_text("utf-8")))
         addresses = {name: str(ports[name]) for name in ("http", "https") if ports.get(name)}
         yield from machine_check.listening(addresses, is_ours=True)
+    elif is_locked(home):
+        yield look(
+            "ports",
+            f"process {lock_holder(home)} has this home and does not answer yet",
+            "It may be starting or stopping; ask again in a minute.",
+        )
     else:
         settings = node_check.listen_settings(home)
         addresses = {"http": settings.http, "https": settings.https}

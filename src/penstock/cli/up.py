@@ -36,6 +36,8 @@ DEMO = Path(penstock.__file__).parent / "simulator" / "plant"
 DEMO_PORT_LINE = "port = 15020\n"
 PORT_MAX = 65_535
 PLAIN_LINES_MAX = 20
+LAST_BYTES = 64 * 1024
+LEFT = b'"event": "readings_not_accepted"'
 
 
 def run(options: argparse.Namespace) -> int:
@@ -78,7 +80,25 @@ def _supervise(options: argparse.Namespace, node: str, simulator_port: int | Non
     code = asyncio.run(supervise())
     if code != 0 and not said:
         raise Fault("Penstock stopped:", _plain_lines(log, log_bytes), code)
+    if code == 0:
+        say_error(last_line(said, log))
     return code
+
+
+def last_line(said: list[str], log: Path) -> str:
+    """Whether everything that was read is safe: no process was ended, no reading left behind."""
+    ended = any("did not stop within" in line for line in said)
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LAST_BYTES))
+            left = LEFT in file.read().rpartition(b'"event": "configuration_applied"')[2]
+    except OSError:
+        left = True
+    return (
+        f"Stopped; the last readings may be lost: see {log}."
+        if ended or left
+        else ("Stopped; nothing is lost.")
+    )
 
 
 # --- before the start

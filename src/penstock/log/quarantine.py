@@ -88,9 +88,17 @@ def main(arguments: list[str], out: TextIO) -> int:
     """Exit code 0 when there was something to read in every file."""
     paths = [Path(item) for item in arguments if item != "--csv"]
     is_empty = not paths
+    if is_empty:
+        sys.stderr.write("Name one or more files of the folder quarantine.\n")
     for path in paths:
         count = 0
-        for header, payload in records_in(path.read_bytes()):
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            sys.stderr.write(f"{path} cannot be read ({error.strerror}); check its name.\n")
+            is_empty = True
+            continue
+        for header, payload in records_in(data):
             count += 1
             if "--csv" not in arguments:
                 out.write(json.dumps(describe(header, payload)) + "\n")

@@ -96,7 +96,7 @@ ERROR_TABLE: dict[str, ErrorEntry] = {
         421, "This address is not served here.", "Open the address that the start printed."
     ),
     "bad_csrf": ErrorEntry(403, "The page is out of date.", "Reload the page and try again."),
-    "invalid_request": ErrorEntry(422, "The request is not valid.", "See `errors`."),
+    "invalid_request": ErrorEntry(422, "The request is not valid.", "Correct what is named."),
     "idempotency_key_needed": ErrorEntry(
         400, "The request has no Idempotency-Key.", "Send a new UUID in the Idempotency-Key header."
     ),
@@ -166,7 +166,7 @@ ERROR_TABLE: dict[str, ErrorEntry] = {
         503, "The answer took too long.", "Ask for less at once, or try again in a moment."
     ),
     "sql_invalid": ErrorEntry(
-        422, "The SQL cannot be run.", "Mend it where `detail` says; see the page on SQL."
+        422, "The SQL cannot be run.", "Correct it where it says; see the page on SQL."
     ),
     "sql_refused": ErrorEntry(
         422,
@@ -176,7 +176,7 @@ ERROR_TABLE: dict[str, ErrorEntry] = {
     "sql_too_wide": ErrorEntry(
         413,
         "The query would read more of the history than is allowed.",
-        "Add the bound that `detail` names, or export.",
+        "Add the bound that is named, or export.",
     ),
     "sql_too_large": ErrorEntry(
         413,
@@ -186,7 +186,7 @@ ERROR_TABLE: dict[str, ErrorEntry] = {
     "import_unreadable": ErrorEntry(
         422,
         "The file cannot be read as samples.",
-        "Mend the file where `detail` says, or say how it is to be read.",
+        "Correct the file at the place that is named, or say how it is to be read.",
     ),
     "import_open": ErrorEntry(
         409,

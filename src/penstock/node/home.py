@@ -99,8 +99,11 @@ def _key_name_in(path: Path) -> str:
     return str(name)
 
 
-def lock(home: Home) -> int | None:
-    """Take the data folder for this process (a descriptor to keep), None if another has it."""
+def lock(home: Home, holder: int | None = None) -> int | None:
+    """Take the data folder for this process (a descriptor to keep), None if another has it.
+
+    `holder` is the process that others are told of, where it is not this one: the one to stop.
+    """
     home.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = os.open(home.data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -109,8 +112,23 @@ def lock(home: Home) -> int | None:
         os.close(file)
         return None
     os.ftruncate(file, 0)
-    os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+    os.pwrite(file, f"{holder or os.getpid()}\n".encode(), 0)
     return file
+
+
+def is_locked(home: Home) -> bool:
+    """Whether a process has the data folder; nothing is made and nothing is taken."""
+    try:
+        file = os.open(home.data / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def lock_holder(home: Home) -> str:

@@ -38,6 +38,7 @@ FIRST_STARTS_MAX = 3
 WATCH_S = 0.1
 SILENT_S_MAX = 30.0
 RELINK_S = 1.0
+LOWEST_PRIORITY = 19
 
 
 @dataclass(slots=True)
@@ -294,7 +295,8 @@ def _spawn(spec: ProcessSpec, control: int, output: int) -> subprocess.Popen[byt
     )
     if spec.nice:
         with contextlib.suppress(OSError):  # it may have ended already
-            os.setpriority(os.PRIO_PROCESS, process.pid, spec.nice)
+            priority = min(LOWEST_PRIORITY, os.nice(0) + spec.nice)
+            os.setpriority(os.PRIO_PROCESS, process.pid, priority)
     return process
 
 

@@ -120,7 +120,7 @@ def main() -> int:
     """Argument: the home folder. Exit 2: a human must edit something."""
     configure_logs("core")
     home = Home(Path(sys.argv[1]))
-    held = lock(home)
+    held = lock(home, os.getppid())  # a person stops `penstock up`, not core
     if held is None:
         return _failed(f"{home.data} is in use by process {lock_holder(home)}. Stop it first.")
     try:
