@@ -34,7 +34,7 @@ async def write_history(home: Home) -> None:
     for number in range(1, 4):
         times = [number * 1_000 * S + n * S for n in range(200)]
         made = Batch(origin, number, (frame(7, times, [n * 0.1 for n in range(200)]),))
-        historian.append(made, await log.append_batch(made), 1)
+        historian.append(made, await log.append_batch(made), SystemClock().now_ns())
         historian.seal(log.incarnation)
         historian.adopt(historian.write())
     await log.close()
