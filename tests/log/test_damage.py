@@ -124,7 +124,8 @@ async def test_damage_in_a_sealed_file_is_found_by_its_reader(
 
     log = await open_log(settings=NO_CACHE)
     found = [item.sequence for item in batches(log)]
-    await log.wait_beyond(log.durable)
+    while len(gaps(log)) < 2:  # two records, in one group or in two
+        await log.wait_beyond(log.durable)
 
     assert 198 == len(found) == len(set(found))
     assert sorted(found) == found

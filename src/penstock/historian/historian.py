@@ -106,7 +106,8 @@ class Historian:
         manifest is damaged and rows are neither in a segment nor in the log.
         """
         disk.make_folder(folder)
-        disk.settle(folder)
+        for part in (folder.parent, folder):
+            disk.settle(part)
         start = start_from(disk, folder, log_span)
         return cls(disk, folder, settings, start.manifest, start)
 

@@ -356,8 +356,14 @@ class LogWriter:
 def open_writer(
     folder: Path, disk: Disk, clock: Clock, origin: Origin, settings: LogSettings
 ) -> tuple[WatermarkPage, LogWriter, Recovered]:
-    """Recover the folder; the writer has written nothing yet."""
+    """Recover the folder; the writer has written nothing yet.
+
+    A start that ended between making a folder and syncing its name left one that a power
+    cut can take back with all that is in it.
+    """
     disk.make_folder(folder)
+    for part in (folder.parent.parent, folder.parent, folder):
+        disk.settle(part)
     page = open_page(disk, folder / WATERMARK_NAME)
     recovered = recover(folder, disk, page.read())
     writer = LogWriter(
