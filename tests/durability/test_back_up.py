@@ -92,6 +92,7 @@ def hot_backup(product: Whole, place: Path, *options: str) -> dict[str, object]:
     assert product.running is not None
     done = product.running.cli("backup", str(place), "--json", "--mb-per-s", "0", *options)
     assert 0 == done.returncode, done.stderr
+    assert "has not noted" not in done.stderr
     found = json.loads(done.stdout)
     assert isinstance(found, dict)
     return found

@@ -13,6 +13,7 @@ import socket
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlencode, urlsplit
@@ -118,9 +119,12 @@ class Answer:
         return b"".join(parts)
 
     def json(self) -> Document:
-        """An object; Unexpected for anything else."""
+        """An object, empty for an answer without content; Unexpected for anything else."""
+        data = self.whole()
+        if self.status == HTTPStatus.NO_CONTENT and not data:
+            return {}
         try:
-            return document(json.loads(self.whole()))
+            return document(json.loads(data))
         except ValueError as error:
             raise Unexpected(
                 "The server's answer is not JSON; is another program at this address?"
