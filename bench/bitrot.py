@@ -106,7 +106,7 @@ def judge_data(
 def judge_state(folder: Path, truth: dict[str, Rows]) -> Verdict:
     try:
         found = ask_state(folder)
-    except (DatabaseError, RowDamaged, ValueError, LookupError, TypeError) as error:
+    except (ConfigError, DatabaseError, RowDamaged, ValueError, LookupError, TypeError) as error:
         return Verdict(is_same=False, is_refused=True, names=[f"{type(error).__name__}: {error}"])
     wrong = 0
     for name in truth.keys() | found.keys():

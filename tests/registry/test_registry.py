@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,46 @@ async def test_a_whole_list_can_go_at_once(state: State) -> None:
 
     assert () == one.snapshot.points
     assert 2_000 == len([item for item in registry(state).all_known() if item.removed_ns])
+
+
+@pytest.mark.parametrize("table", ["points", "assets"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "document = document || ' '",
+        "path = path || '!'",
+        "removed_ns = removed_ns + 1",
+        "tenant = 'other'",
+        "id = 'another'",
+    ],
+)
+async def test_a_table_that_was_altered_is_named_and_never_believed(
+    url: str, state: State, table: str, change: str
+) -> None:
+    """SQLite itself does not notice a flipped bit within a text."""
+    one = registry(state)
+    await one.commit(one.plan(plant(entry("w/a")), [SYSTEM], {}))
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute(
+            f"UPDATE {table} SET {change} WHERE rowid = (SELECT max(rowid) FROM {table})"
+        )
+        connection.commit()
+
+    with pytest.raises(ConfigError, match=f"table {table}: is damaged"):
+        registry(state)
+
+
+async def test_a_digest_that_is_gone_is_damage_and_a_database_without_any_is_an_older_one(
+    url: str, state: State
+) -> None:
+    one = registry(state)
+    await one.commit(one.plan(plant(entry("w/a")), [SYSTEM], {}))
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("DELETE FROM registry_digests WHERE name = 'points'")
+        connection.commit()
+        with pytest.raises(ConfigError, match="table points: is damaged"):
+            registry(state)
+        connection.execute("DELETE FROM registry_digests")
+        connection.commit()
+
+    assert one.all_known() == registry(state).all_known()
