@@ -19,7 +19,16 @@ from penstock.historian.retention import DAY_NS, RetentionRule
 from penstock.historian.size import Growth, Sizes
 from penstock.log import Log, LogSettings
 from penstock.log.receive_time import Jump, ReceiveTime
-from penstock.model import Batch, ConfigError, Event, Origin, Point, Refused, ValueKind
+from penstock.model import (
+    Batch,
+    ConfigError,
+    Event,
+    Origin,
+    Point,
+    Quality,
+    Refused,
+    ValueKind,
+)
 from penstock.node.core.compaction import Compaction
 from penstock.node.core.compute_link import ComputeLink
 from penstock.node.core.keeping.deletion import DONE, FAILED, HIDDEN, Deletion
@@ -256,7 +265,7 @@ async def test_undo_brings_everything_back_also_the_newest_value(bench: Bench) -
     value, quality = bench.last(NAME)
     made = await bench.delete("Works/door", DAY, DAY + 4 * DAY_NS)
     assert [] == bench.times(NAME)
-    assert ("", 5) == bench.last(NAME)
+    assert (None, Quality.BAD_NOT_AVAILABLE) == bench.last(NAME)
 
     await bench.desk.cancel("ada", made.id)
 

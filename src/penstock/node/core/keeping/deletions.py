@@ -14,13 +14,14 @@ from uuid import UUID, uuid4
 import numpy as np
 import structlog
 
+from penstock.historian.ahead import latest_ns
 from penstock.historian.erase import Part
 from penstock.historian.manifest import Proposal
-from penstock.historian.query import raw
+from penstock.historian.query import raw, rows_between
 from penstock.historian.segment import SegmentInfo
 from penstock.model import ConfigError, ConfigProblem, Frame, Quality, Refused
 from penstock.model.frame import FRAME_KINDS
-from penstock.model.time import SECOND_NS
+from penstock.model.time import SECOND_NS, TIME_NS_MAX
 from penstock.node.core.keeping import deletion as kept
 from penstock.node.core.keeping.deletion import (
     CANCELLED,
@@ -288,13 +289,15 @@ class DeletionDesk:
         is_void = rows.quality == Quality.BAD_NOT_AVAILABLE
         for place in np.flatnonzero(is_void & np.isin(rows.kind, [*FRAME_KINDS])).tolist():
             handle, time_ns = int(rows.point[place]), int(rows.time_ns[place])
-            found = await self._worker.query(partial(_newest, handle, time_ns), [handle])
+            sequence = int(rows.sequence[place])
+            ask = partial(_newest, handle, time_ns, sequence)
+            found = await self._worker.query(ask, [handle])
             if len(found):
                 index = np.array([len(found) - 1])
                 row = found.take(index)
                 point = np.array([handle], np.uint32)
                 frame = Frame(point, row.time_ns, row.value, row.quality, row.flags)
-                last.update(frame, int(row.sequence[0]))
+                last.update(frame, int(row.sequence[0]), receive_ns=time_ns)
 
     # --- files
 
@@ -372,9 +375,16 @@ class DeletionDesk:
                 del self._all[item.id]
 
 
-def _newest(handle: int, time_ns: int, snapshot: Snapshot) -> Columns:
-    """Rows of one moment."""
-    return raw(snapshot, handle, time_ns, time_ns + 1, 100)[0]
+def _newest(handle: int, time_ns: int, sequence: int, snapshot: Snapshot) -> Columns:
+    """Rows of one moment, else those of the record that were ahead of their receipt then."""
+    found = raw(snapshot, handle, time_ns, time_ns + 1, 100)[0]
+    if len(found):
+        return found
+    for rows in rows_between(snapshot, handle, latest_ns(time_ns) + 1, TIME_NS_MAX):
+        own = np.flatnonzero(rows.sequence == sequence)
+        if len(own):
+            found = rows.take(own)
+    return found
 
 
 def _facts(found: Deletion) -> Document:
