@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
+import io
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from typing import Any
 from machine import OWNER_AT, Machine, machine
 from people import CELL, ROLES
 from product import Product, end_all, environment_in, start
-from screen import Person
+from screen import WAIT_S, Person
 
 TEMPERATURE_AT = 0
 SET_POINT_AT = 10
@@ -103,6 +106,15 @@ class Rig:
     def point(self, name: str) -> dict[str, Any]:
         return self.anna.point(f"Rig/Cell/{name}")
 
+    def wait_read(self) -> None:
+        """Each point has been read once; the first apply and the first reading take a moment."""
+        until = time.monotonic() + WAIT_S
+        for row in csv.DictReader(io.StringIO(POINTS)):
+            path = f"{row['asset']}/{row['name']}"
+            while (last := self.anna.point(path)["last"]) is None or last["value"] is None:
+                assert time.monotonic() < until, f"no value of {path} after {WAIT_S} s"
+                time.sleep(0.1)
+
     def restart(self) -> None:
         """Stop the whole product and start it again; the people log in anew."""
         for person in self.people.values():
@@ -129,6 +141,7 @@ def running_rig(folder: Path) -> Iterator[Rig]:
         rig = Rig(product, owned, {})
         try:
             rig.people = {name: Person(product, name) for name in (*ROLES, CELL)}
+            rig.wait_read()
             yield rig
         finally:
             for person in rig.people.values():

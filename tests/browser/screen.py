@@ -13,6 +13,9 @@ from people import PASSWORD
 from playwright.sync_api import Locator, Page
 from product import Product
 
+# A wait ends as soon as it can; this is only when a slow and busy machine has to give up.
+WAIT_S = 30.0
+
 
 class Person:
     """A user over HTTP, without a browser; named like the role."""
@@ -34,8 +37,11 @@ class Person:
         return answer.json()
 
     def point(self, path: str) -> dict[str, Any]:
-        """With its last value."""
-        found = self.get("/points", path=path)["points"]
+        """With its last value; core knows its points only after its first apply."""
+        until = time.monotonic() + WAIT_S
+        while not (found := self.get("/points", path=path)["points"]):
+            assert time.monotonic() < until, f"no point {path} after {WAIT_S} s"
+            time.sleep(0.1)
         assert 1 == len(found), path
         last = self.get("/points/last", ids=found[0]["id"])["values"][0]
         return {**found[0], "last": last}
@@ -43,6 +49,13 @@ class Person:
     def samples(self, point: dict[str, Any], **params: Any) -> dict[str, Any]:
         span = {"from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z", **params}
         return self.get(f"/points/{point['id']}/samples", **span)
+
+    def __enter__(self) -> Person:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes also where a set-up fails: a later test would be told of the open socket."""
+        self.close()
 
     @property
     def cookie(self) -> str:
@@ -56,8 +69,6 @@ class Person:
 # Live can be said before the page's own file has come; until then `main` is busy as well.
 BUSY = "main [aria-busy=true], main [data-loading=true]"
 DRAWN = f"!!document.querySelector('main *') && !document.querySelector('{BUSY}')"
-# A wait ends as soon as it can; this is only when a slow and busy machine has to give up.
-WAIT_S = 30.0
 
 
 def log_in(page: Page, product: Product, name: str) -> None:

@@ -172,7 +172,7 @@ def test_a_second_start_says_who_holds_the_home(product: Product) -> None:
     done = product.cli("up", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0")
 
     assert 1 == done.returncode
-    assert f"process {product.pid('core')}" in done.stderr
+    assert f"in use by process {product.process.pid}. " in done.stderr, "who is to be stopped"
 
 
 # --- changing

@@ -86,10 +86,9 @@ def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
         subprocess.run(command, env=environment, check=True, timeout=60)
         product = start(home, environment, owned.port)
         try:
-            person = Person(product, "viewer")
-            wait_for(lambda: all(last(person, name) for name in cells()))
-            yield person
-            person.close()
+            with Person(product, "viewer") as person:
+                wait_for(lambda: all(last(person, name) for name in cells()))
+                yield person
         finally:
             product.stop()
             end_all(home, product.process)

@@ -47,9 +47,8 @@ def viewer(c_server: CServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
     subprocess.run(command, env=environment, check=True, timeout=60)
     product = start(home, environment, c_server.port)
     try:
-        person = Person(product, "viewer")
-        yield person
-        person.close()
+        with Person(product, "viewer") as person:
+            yield person
     finally:
         product.stop()
         end_all(home, product.process)
@@ -60,7 +59,7 @@ def test_a_register_of_a_foreign_machine_is_bit_equal_in_api_and_history(
     c_server: CServer, viewer: Person, value: float
 ) -> None:
     point = viewer.point("Rig/Cell/temperature")
-    wait_for(lambda: viewer.point("Rig/Cell/owner")["last"])
+    wait_for(lambda: (viewer.point("Rig/Cell/owner")["last"] or {}).get("value"))
     assert str(c_server.owner) == viewer.point("Rig/Cell/owner")["last"]["value"]
 
     data = struct.pack(">f", value)
