@@ -20,11 +20,12 @@ import nanoarrow as na
 import numpy as np
 import pytest
 from sql_kit import COUNT, FLOW, LEVEL, STATE, T0, S
-from values_kit import STORES, Whole, whole
+from values_kit import BY_ID, STORES, Whole, whole
 
 from penstock.model import Frame, Quality
 from penstock.model.time import format_ns, parse_ns
 from penstock.testing import frame
+from penstock.testing.clock import START_NS
 
 pytestmark = pytest.mark.slow
 
@@ -111,11 +112,26 @@ async def test_the_newest_sample_and_the_one_at_a_moment_are_exact(node: Whole) 
     at = (await node.post("/at", points=[str(LEVEL), str(COUNT), str(STATE)], times=times)).json()
 
     assert [None, "-1", "RUN", float(TIMES[-1])] == [row["value"] for row in last["values"]]
-    assert str(TIMES[-1]) == last["values"][3]["time_ns"]
     floats, ints, texts = (point["value"] for point in at["points"])
     assert exact(as_json(FLOATS)) == exact(floats)
     assert [str(value) for value in INTS] == ints[: len(INTS)]
     assert TEXTS == texts[: len(TEXTS)]
+
+
+async def test_a_sample_from_2099_is_the_newest_as_of_its_receipt_also_after_a_restart(
+    node: Whole,
+) -> None:
+    (shown,) = (await node.get("/points/last", ids=str(FLOW)))["values"]
+    assert str(START_NS) == shown["time_ns"]
+    assert Quality.UNCERTAIN_SOURCE_TIME == shown["quality"]
+
+    handles = [BY_ID[id_].handle for id_ in (LEVEL, COUNT, STATE, FLOW)]
+    before = node.worker.historian.last.rows(handles)
+    after = node.opened_again().last.rows(handles)
+
+    for name in ("kind", "time_ns", "bits", "quality", "flags", "sequence"):
+        assert getattr(before, name).tolist() == getattr(after, name).tolist(), name
+    assert before.text == after.text
 
 
 async def test_times_from_1970_to_2099_are_exact(node: Whole) -> None:

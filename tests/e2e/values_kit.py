@@ -34,7 +34,7 @@ from penstock.link.downlink import Downlink
 from penstock.link.session import Session
 from penstock.link.uplink import Uplink
 from penstock.log import Log, LogSettings
-from penstock.model import Frame, Origin, Point
+from penstock.model import Batch, Frame, Origin, Point
 from penstock.security.principal import local_principal
 from penstock.server.live import LiveHub
 from penstock.testing import FakeClock
@@ -89,6 +89,16 @@ class Whole:
         )
         assert proposal is not None
         historian.swap(proposal)
+
+    def opened_again(self) -> Historian:
+        """What a start after a kill makes of the same files: the manifest, then the log."""
+        historian = Historian.open(SystemDisk(), self.folder / "segments", HistorianSettings())
+        _incarnation, after = historian.position
+        historian.resume(after)
+        for record in self.log.read(after):
+            if isinstance(record.payload, Batch):
+                historian.append(record.payload, record.sequence, record.receive_ns)
+        return historian
 
     async def get(self, path: str, **parameters: str) -> Any:
         answer = await self.client.get(path, params=parameters)
