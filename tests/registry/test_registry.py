@@ -14,7 +14,7 @@ from small_plant import NODE, SYSTEM, entry, plant
 
 from penstock.model import ConfigError, ValueKind
 from penstock.registry import Registry
-from penstock.state import State
+from penstock.state import State, damage_of
 from penstock.testing import FakeClock
 
 
@@ -152,6 +152,29 @@ async def test_a_table_that_was_altered_is_named_and_never_believed(
 
     with pytest.raises(ConfigError, match=f"table {table}: is damaged"):
         registry(state)
+
+
+async def test_a_bit_in_a_row_that_its_index_does_not_have_is_found(
+    url: str, state: State, tmp_path: Path
+) -> None:
+    """SQLite would read the columns of the key from the index, where they are right."""
+    one = registry(state)
+    await one.commit(one.plan(plant(entry("w/a")), [SYSTEM], {}))
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("VACUUM INTO ?", (str(copy),))
+    data, key = bytearray(copy.read_bytes()), f"default{one.all_known()[0].point.id}".encode()
+    found = [at for at in range(len(data)) if data.startswith(key, at)]
+    row = next(at for at in found if b"w/a" in data[at + len(key) : at + len(key) + 12])
+    data[row + len(key) - 1] ^= 1
+    copy.write_bytes(data)
+
+    damaged = State.open(f"sqlite:///{copy}")
+
+    assert 2 <= len(found)
+    assert damage_of(f"sqlite:///{copy}") is not None
+    with closing(damaged), pytest.raises(ConfigError, match="table points: is damaged"):
+        registry(damaged)
 
 
 async def test_a_digest_that_is_gone_is_damage_and_a_database_without_any_is_an_older_one(

@@ -12,6 +12,8 @@ import os
 import sys
 from pathlib import Path
 
+from sqlalchemy.exc import DatabaseError
+
 from penstock.config.settings import FILE_NAME
 from penstock.model import ConfigError, ConfigProblem
 from penstock.node import last_good
@@ -19,7 +21,7 @@ from penstock.node.backup.stage import clear_stages
 from penstock.node.check import Checked, check_home
 from penstock.node.home import FORMAT, Home, lock, lock_holder
 from penstock.security.keys import NodeKeys, key_folder, open_keys
-from penstock.state import needs_migration
+from penstock.state import damage_of, needs_migration
 from penstock.world import SystemDisk
 
 EXIT_FAULT = 1
@@ -42,6 +44,7 @@ def prepare(home: Home) -> tuple[Answer, int]:
     try:
         clear_stages(home.data)
         keys = open_node_keys(home)
+        damage = database_damage(home)
         migrate_if_needed(home)
         checked = check_home(home, keys.node)
     except ConfigError as error:
@@ -53,7 +56,7 @@ def prepare(home: Home) -> tuple[Answer, int]:
     return {
         "node": str(keys.node),
         "points": checked.points,
-        "warnings": _documents((*map(_held_back, checked.problems), *checked.warnings)),
+        "warnings": _documents((*damage, *map(_held_back, checked.problems), *checked.warnings)),
         "simulator_port": checked.simulator_port,
     }, 0
 
@@ -79,6 +82,27 @@ def open_node_keys(home: Home) -> NodeKeys:
         )
         raise ConfigError([ConfigProblem(str(home.data), message)])
     return open_keys(folder)
+
+
+def database_damage(home: Home) -> tuple[ConfigProblem, ...]:
+    """What SQLite finds wrong, as a warning: what can be read goes on, and a person decides.
+
+    ConfigError when the file cannot be read at all. What is read as truth (users, registry)
+    has checksums of its own and is refused where it is read.
+    """
+    path = home.data / "state.db"
+    if not path.is_file():
+        return ()
+    remedy = "Stop Penstock and restore data/state.db from a backup."
+    try:
+        found = damage_of(home.state_url)
+    except DatabaseError as error:
+        message = f"cannot be read: {error.orig}. {remedy}"
+        raise ConfigError([ConfigProblem(str(path), message)]) from error
+    if found is None:
+        return ()
+    message = f"is damaged, SQLite says: {found.strip()}. {remedy}"
+    return (ConfigProblem(str(path), message, is_warning=True),)
 
 
 def migrate_if_needed(home: Home) -> None:

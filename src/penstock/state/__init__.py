@@ -5,6 +5,7 @@ the log do. Each capability brings its own tables, this package brings the door.
 """
 
 from penstock.state.database import DEFAULT_TENANT, State
+from penstock.state.engine import damage_of
 from penstock.state.patience import patiently
 from penstock.state.readers import ReaderPosition, ReaderStore
 from penstock.state.revision import head_revision, needs_migration
@@ -14,6 +15,7 @@ __all__ = [
     "ReaderPosition",
     "ReaderStore",
     "State",
+    "damage_of",
     "head_revision",
     "needs_migration",
     "patiently",

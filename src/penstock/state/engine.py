@@ -52,6 +52,20 @@ def open_readers(url: str) -> Engine:
     return engine
 
 
+def damage_of(url: str) -> str | None:
+    """What SQLite finds wrong in its file, indexes against their tables too; None if nothing.
+
+    Half a CPU-second for 200 MB. `sqlalchemy.exc.DatabaseError` for a file that cannot be read.
+    """
+    engine = open_readers(url)
+    try:
+        with engine.connect() as connection:
+            found = str(connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar())
+            return None if found == "ok" else found
+    finally:
+        engine.dispose()
+
+
 def is_memory(url: str) -> bool:
     """Whether the url names a database that only one connection could see."""
     parsed = make_url(url)
