@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -38,6 +38,7 @@ from penstock.model import (
     TextColumn,
     ValueKind,
 )
+from penstock.model.frame import Values
 from penstock.registry.plan import RegistryPlan
 from penstock.registry.store import load_assets, load_points, save
 from penstock.security.seal import RowSeal
@@ -124,8 +125,12 @@ def batches(number: int) -> list[Batch]:
     return found
 
 
-async def make(folder: Path) -> None:
-    """Days that are compacted, raw segments behind them, and a tail that is only in the log."""
+async def make(folder: Path) -> dict[int, set[Row]]:
+    """Days that are compacted, raw segments behind them, and a tail that is only in the log.
+
+    Returns all rows by point as `rows_at` gives them, those too that a correction replaces.
+    """
+    stored: dict[int, set[Row]] = {handle: set() for handle in POINTS}
     disk, clock = SystemDisk(), SystemClock()
     log = await Log.open(folder / "log" / "0", disk=disk, clock=clock, origin=OWN, settings=LOG)
     historian = Historian.open(disk, folder / "segments", HISTORY)
@@ -133,6 +138,9 @@ async def make(folder: Path) -> None:
     for number in range(1, BATCHES + 1):
         for item in batches(number):
             sequence = await log.append_batch(item)
+            for frame in item.frames:
+                for handle, row in frame_rows(frame, sequence):
+                    stored[handle].add(row)
             if number < BATCHES - TAIL:
                 historian.append(item, sequence, clock.now_ns())
         if number < BATCHES - TAIL and number % 20 == 0:
@@ -146,6 +154,7 @@ async def make(folder: Path) -> None:
             log.upkeep.adopt(await log.upkeep.in_thread(*chosen), chosen[1])
     await log.close()
     make_state(folder)
+    return stored
 
 
 def compact(historian: Historian, folder: Path) -> None:
@@ -208,12 +217,24 @@ def rows_at(historian: Historian, handle: int) -> Rows:
     """Rows of a point, without those that say that data is lost."""
     found: Rows = Counter()
     for piece in rows_between(historian.pin([handle]), handle, *TIMES):
-        value = piece.value
-        bits = value.to_list() if isinstance(value, TextColumn) else value.view(np.uint64).tolist()
         columns = (piece.time_ns, piece.quality, piece.flags, piece.sequence)
-        rows = zip(bits, *(column.tolist() for column in columns), strict=True)
+        rows = zip(bits_of(piece.value), *(column.tolist() for column in columns), strict=True)
         found.update(row for row in rows if row[2] != Quality.BAD_DATA_LOST)
     return found
+
+
+def bits_of(value: Values) -> list[object]:
+    """Values so that they can be compared bit by bit: NaN is itself."""
+    bits = value.to_list() if isinstance(value, TextColumn) else value.view(np.uint64).tolist()
+    return list(bits)
+
+
+def frame_rows(frame: Frame, sequence: int) -> Iterator[tuple[int, Row]]:
+    """(handle, row) of each row that is appended, the row as `rows_at` gives it."""
+    columns = (frame.point, frame.time_ns, frame.quality, frame.flags)
+    rows = zip(bits_of(frame.value), *(column.tolist() for column in columns), strict=True)
+    for value, handle, *rest in rows:
+        yield int(handle), (value, *rest, sequence)
 
 
 def blocks_at(historian: Historian, handle: int) -> Rows:
