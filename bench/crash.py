@@ -3,6 +3,9 @@
 ./dev bench crash [--kills 300] [--cuts 100] [--seed 1] [--state FILE] [--resume]: 9 of 10 rounds
 hit a bare writer (log, historian, compaction in one process), the others the whole product.
 The writer's acknowledgements are kept in this process. Cuts alternate between ext4 and xfs.
+Only what was heard before a cut counts as accepted, as with real power: FS_IOC_SHUTDOWN lets an
+fdatasync that is under way return 0 without its data (a bare loop of write, fdatasync and print
+lost its last line in 9 of 150 cuts of ext4).
 `doubled` counts rows that history shows twice and batch records that the log holds twice: history
 alone cannot tell, because it shows equal rows once. A run without segments, compactions and
 compressed log files has proved nothing about them and fails.
@@ -78,6 +81,14 @@ class Writer:
             *whole, self._rest = (self._rest + data).split(b"\n")
             self._waiting.extend(whole)
 
+    def said(self) -> list[bytes]:
+        """The lines that have come so far, without waiting."""
+        assert self.process.stdout is not None
+        *whole, self._rest = (self._rest + (self.process.stdout.read() or b"")).split(b"\n")
+        lines = [*self._waiting, *whole]
+        self._waiting.clear()
+        return lines
+
     def end(self) -> list[bytes]:
         """SIGKILL; the lines that it had still said, and nothing that is cut."""
         self.process.kill()
@@ -112,10 +123,14 @@ def life(place: Place, chance: random.Random, volume: Volume | None) -> None:
             time.monotonic() + chance.choice((0.05, 0.4, 1.5)) * chance.random()
         ):
             place.note(line)
+    for line in writer.said():
+        place.note(line)
     if volume is not None:
         volume.cut_power()
-    for line in writer.end():
-        place.note(line)
+    last_words = writer.end()
+    if volume is None:  # after a power cut nobody hears anything: see the top of the file
+        for line in last_words:
+            place.note(line)
     if not is_judged and not is_early:
         state.manual_repairs += 1
         state.failures.append(f"{place.name}: does not start: {writer.complaint[-500:]}")
