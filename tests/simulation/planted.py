@@ -208,8 +208,8 @@ BUGS = (
     Bug(
         "a start relies on a manifest whose name is not durable",
         "historian/historian.py",
-        "        disk.settle(folder)\n",
-        "",
+        "            disk.settle(part)\n",
+        "            continue\n",
         is_rare=True,
     ),
     Bug(

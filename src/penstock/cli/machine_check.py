@@ -130,7 +130,7 @@ def database(home: Home) -> Notice:
         return ok("database", "not there yet")
     try:
         with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5) as connection:
-            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.Error as error:
         found = str(error)
     if found != "ok":
