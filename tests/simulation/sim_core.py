@@ -51,6 +51,7 @@ POINTS = {
 HANDLES = {id_: handle for handle, (id_, _) in POINTS.items()}
 LOG_LANE, DATABASE_LANE, COMPUTE_LANE = "log-writer", "database", "compute"
 SECOND_NS = 1_000_000_000
+APPLY_RETRY_S = 2.0
 
 _metadata = MetaData()
 effects = Table("effects", _metadata, Column("id", Text), Column("sequence", Text))
@@ -231,9 +232,14 @@ class Core:
         ]
         if not missing:
             return
-        with contextlib.suppress(Refused):
-            await log.append_dictionary(missing)
+        while True:  # as apply does it: a full disk is asked again
+            try:
+                await log.append_dictionary(missing)
+            except Refused:
+                await asyncio.sleep(APPLY_RETRY_S)
+                continue
             self.oracle.promised_points |= {entry.handle for entry in missing}
+            return
 
     async def _project(self, records: Sequence[LogRecord]) -> None:
         found = [record for record in records if isinstance(record.payload, Event)]
