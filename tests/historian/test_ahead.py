@@ -123,3 +123,23 @@ def test_a_home_whose_newest_sample_is_stuck_in_the_future_heals() -> None:
     rows = healed.rows([POINT])
     assert (rows.value(0), int(rows.time_ns[0])) == (99.0, NOW)
     assert not rows.flags[0] & Flag.NO_VALUE
+
+
+@pytest.mark.parametrize(
+    ("from_ns", "to_ns", "is_seen"),
+    [
+        (NOW + YEARS - S, NOW + YEARS + S, False),
+        (NOW - S, NOW + S, False),
+        (NOW - 2 * S, NOW - S, True),
+    ],
+)
+def test_a_deleted_sample_from_tomorrow_is_not_shown_as_the_newest(
+    from_ns: int, to_ns: int, is_seen: bool
+) -> None:
+    """The table knows its receipt alone; the span of the deletion names its own time."""
+    rig = Rig()
+    rig.take(frame(NOW + YEARS, np.array([1.5])), NOW)
+
+    rig.historian.last.withdraw(np.array([POINT], np.uint32), from_ns, to_ns)
+
+    assert (1.5 if is_seen else None) == rig.newest()[0]

@@ -109,10 +109,16 @@ class LastTable:
             self.bits[point] = frame.value[rows].view(np.uint64)
 
     def withdraw(self, handles: npt.NDArray[np.uint32], from_ns: int, to_ns: int) -> None:
-        """Newest samples within a span were deleted: the points have no value until the next."""
+        """Newest samples within a span were deleted: the points have no value until the next.
+
+        A sample from the future is known here by its receipt alone; its own time may lie in
+        any span that goes on behind that, and what was deleted must not be seen as newest.
+        """
         known = handles[handles < len(self.kind)]
         time_ns = self.time_ns[known]
-        gone = known[(self.kind[known] != 0) & (time_ns >= from_ns) & (time_ns < to_ns)]
+        is_inside = (time_ns >= from_ns) & (time_ns < to_ns)
+        is_inside |= (self.quality[known] == Quality.UNCERTAIN_SOURCE_TIME) & (time_ns < to_ns)
+        gone = known[(self.kind[known] != 0) & is_inside]
         if not len(gone):
             return
         self.cursor += 1
