@@ -21,6 +21,7 @@ from sql_kit import COUNT, LEVEL, POINTS, SECRET, T0, Plant, S
 from penstock.historian import Historian, HistorianSettings
 from penstock.historian.export.desk import EXPORTS_EACH, KEPT_S, Order
 from penstock.historian.sql import process
+from penstock.historian.sql.desk import ASKING_EACH
 from penstock.model import Point, Refused, ValueKind
 from penstock.registry import Snapshot
 from penstock.world import SystemDisk
@@ -316,6 +317,16 @@ async def test_a_waveform_is_named_and_not_left_out_in_silence(node: Node) -> No
         await node.desk.begin(node.who, Order([burst], 0, 1, "parquet"))
 
     assert "is_waveform" == refusal.value.code
+
+
+async def test_nobody_takes_all_questions(client: httpx.AsyncClient, node: Node) -> None:
+    asked = [sql(client, "SELECT count(*) FROM samples") for _ in range(ASKING_EACH + 1)]
+    answers = await asyncio.gather(*asked)
+    afterwards = await sql(client, "SELECT 1")
+
+    codes = sorted(answer.status_code for answer in answers)
+    assert [200] * ASKING_EACH + [429] == codes
+    assert 200 == afterwards.status_code
 
 
 async def test_exports_are_bounded_and_forgotten(client: httpx.AsyncClient, node: Node) -> None:

@@ -57,7 +57,7 @@ class DirectCompute:
         try:
             return await asyncio.to_thread(HANDLERS[op], work, fields)
         finally:
-            del self.jobs[str(job)]
+            self.jobs.pop(str(job), None)
 
     def cancel(self, job: str) -> None:
         if job in self.running:

@@ -7,6 +7,7 @@ a revision) with the caller's points as a bitmap, and the answer comes back as a
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     Document = dict[str, Json]
 
 ANSWER_S = 10.0
+ASKING_EACH = 4
 """Above the time limit of a query: waiting in compute's queue, and writing the file."""
 
 Record = Callable[[Entry], Awaitable[str]]
@@ -135,9 +137,13 @@ class SqlDesk:
         self._points = points
         self._settings = settings
         self._record = record
+        self._asking: Counter[str] = Counter()
 
     async def ask(self, who: Principal, sql: str, kind: str, limit: int) -> SqlAnswer:
-        """Run one SELECT over what `who` may view; audited, also when it is refused."""
+        """Run one SELECT over what `who` may view; audited, also when it is refused.
+
+        Refused("busy") beyond ASKING_EACH: nobody takes all threads and the whole queue.
+        """
         told: dict[str, Json] = {"sql": sql, "format": kind}
         try:
             facts = await self._asked(who, sql, kind, limit)
@@ -156,6 +162,18 @@ class SqlDesk:
         return SqlAnswer(path, facts)
 
     async def _asked(self, who: Principal, sql: str, kind: str, limit: int) -> Document:
+        if self._asking[who.id] >= ASKING_EACH:
+            detail = f"{ASKING_EACH} questions of yours are running; wait for one of them."
+            raise Refused("busy", detail)
+        self._asking[who.id] += 1
+        try:
+            return await self._answered(who, sql, kind, limit)
+        finally:
+            self._asking[who.id] -= 1
+            if not self._asking[who.id]:
+                del self._asking[who.id]
+
+    async def _answered(self, who: Principal, sql: str, kind: str, limit: int) -> Document:
         handles = [point.handle for point in visible(self._points().points, who)]
         fields: Document = {
             "sql": sql,

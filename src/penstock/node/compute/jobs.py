@@ -274,14 +274,14 @@ CLASS_OF: dict[str, str] = {
     "verify": "upkeep",
     "repair": "upkeep",
     "compress_log": "upkeep",
-    "import_look": "question",
+    "import_look": "look",
     "import_check": "import",
     "import_send": "import",
     "export": "export",
 }
 """By operation, the class whose threads it shares; "question" for all others."""
 
-THREADS = {"upkeep": 1, "question": 2, "import": 1, "export": 1}
+THREADS = {"upkeep": 1, "question": 2, "look": 1, "import": 1, "export": 1}
 """Jobs of a class that run at the same time; the others wait."""
 
 WAITING_MAX = 16
